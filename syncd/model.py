@@ -194,6 +194,31 @@ class Sighting:
     credential: Credential | None = field(default=None, repr=False)
 
 
+# -- Whether the tool that is installed here uses a store: met by `match` ----------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """The tool that is installed here reads this store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """The tool does not read this store (any more): its sightings are evidence, it is never written or created."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOnly:
+    """The tool reads this store, and syncd cannot write it safely."""
+
+    reason: str
+
+
+Usage = Used | Ignored | ReadOnly
+
+
 class Role(Enum):
     """What syncd does for a store."""
 
@@ -241,11 +266,23 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Wrote:
-    """syncd put a credential into a slot and read it back."""
+    """syncd put a credential into a slot and read it back: `content` is what it read."""
 
     slot: Slot
-    token: Token
+    content: Holds
     etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Displaced:
+    """What a write of syncd's turned out to have replaced, where it was not what syncd had read there (`previous`).
+
+    Its tool wrote it in the moment between the last look and the write, so nobody else may know it.
+    """
+
+    slot: Slot
+    content: Holds
+    previous: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +308,7 @@ class Unknown:
     kind: str
 
 
-FactBody = Seen | Wrote | Rotated | Refused | Unknown
+FactBody = Seen | Wrote | Displaced | Rotated | Refused | Unknown
 
 
 @dataclass(frozen=True, slots=True)

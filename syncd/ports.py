@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from syncd.model import Credential, Sighting
+from syncd.model import Credential, Ignored, ReadOnly, Sighting, Usage, Used
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +44,6 @@ class StoreInfo:
     home: Path
     capabilities: Capabilities
     watched: tuple[Path, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Used:
-    """The tool that is installed here reads this store."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ignored:
-    """The tool does not read this store (any more): its sightings are evidence, it is never written or created."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReadOnly:
-    """The tool reads this store, and syncd cannot write it safely."""
-
-    reason: str
-
-
-Usage = Used | Ignored | ReadOnly
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,11 +154,15 @@ class WatchRoot:
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """What an adapter found: stores, folders to watch, and every place where it looked."""
+    """What an adapter found: stores, folders to watch, and every place where it looked.
+
+    `notes`: what could not be looked at, a sentence each.
+    """
 
     stores: tuple[Store, ...]
     roots: tuple[WatchRoot, ...]
     looked: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +187,29 @@ class Adapter(Protocol):
         """
         ...
 
+
+__all__ = [
+    "Adapter",
+    "Busy",
+    "Capabilities",
+    "Changed",
+    "Clock",
+    "Discovery",
+    "Failed",
+    "Ignored",
+    "LookBack",
+    "ReadOnly",
+    "Reading",
+    "Replacement",
+    "Store",
+    "StoreInfo",
+    "Surroundings",
+    "Usage",
+    "Used",
+    "WatchRoot",
+    "WriteOutcome",
+    "Written",
+]
 
 Clock = Callable[[], float]
 """Wall time, seconds since the epoch."""
