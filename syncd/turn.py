@@ -115,6 +115,12 @@ class Keeper:
             self._mend_all([one.slot for one in ripe], report)
         return report
 
+    def rest(self) -> None:
+        """Wait until something that this keeper waits for is due: a glance, or the next try; at most 0.3 s."""
+        times = [one.at for one in self.glances] + [one.next_at for one in self.attempts.values()]
+        if times:
+            time.sleep(max(0.0, min(min(times) - self.ticks(), 0.3)))
+
     def findings(self) -> tuple[Finding, ...]:
         """How every slot stands now, with what is known of its last write."""
         found = survey(self.lineage, self.shelf.sightings(), self.shelf.usages, self.policy, self.wall())

@@ -1,0 +1,84 @@
+"""The composition root: from the environment and the configuration to a keeper. The only importer of the adapters."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from syncd.config import Config, Places, load, places
+from syncd.errors import LedgerDamaged
+from syncd.ledger import Ledger, set_aside
+from syncd.plan import Policy
+from syncd.ports import Surroundings
+from syncd.shelf import Shelf
+from syncd.turn import Keeper
+from syncd_adapters import ALL
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What every command starts from."""
+
+    places: Places
+    config: Config
+
+    def shelf(self) -> Shelf:
+        """The user's own stores, by the tools' own variables."""
+        extra = {"codex": self.config.codex.homes, "openclaw": self.config.openclaw.state_dirs}
+        surroundings = Surroundings(os.environ, Path.home(), extra)
+        return Shelf(tuple(adapter() for adapter in ALL), surroundings, self.config.role_of)
+
+    def keeper(self, ledger: Ledger | None) -> Keeper:
+        """A keeper that knows what the ledger knows; with None it only looks."""
+        policy = Policy(self.config.account.unify, self.config.role_of)
+        keeper = Keeper(self.shelf(), policy, ledger)
+        if ledger is not None:
+            keeper.load(ledger)
+        return keeper
+
+    def onlooker(self) -> Keeper:
+        """A keeper that has looked at everything once, and writes nothing, not even its ledger."""
+        keeper = self.keeper(None)
+        if (ledger := Ledger.open(self.places.state)) is not None:
+            try:
+                keeper.load(ledger)
+            finally:
+                ledger.close()
+        keeper.shelf.discover()
+        keeper.turn(write=False)
+        return keeper
+
+    def ledger(self) -> tuple[Ledger, Path | None]:
+        """The ledger, open for writing; a damaged one is set aside, and where it went is the second value."""
+        try:
+            return Ledger.create(self.places.state), None
+        except LedgerDamaged:
+            aside = set_aside(self.places.state)
+            return Ledger.create(self.places.state), aside
+
+
+def setup(ctx: click.Context) -> Setup:
+    """From the command line's context. Raises ConfigFault."""
+    options: dict[str, Any] = ctx.find_root().obj or {}
+    where = places(os.environ, options.get("config"))
+    config = load(where.config)
+    _log(os.environ.get("SYNCD_LOG") or config.log.level, options.get("louder", 0))
+    return Setup(where, config)
+
+
+def _log(level: str, louder: int) -> None:
+    """Readable lines on stderr."""
+    levels = ["error", "warning", "info", "debug"]
+    index = levels.index(level) if level in levels else 2
+    chosen = levels[max(0, min(len(levels) - 1, index + louder))]
+    logging.basicConfig(
+        level=chosen.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S"
+    )
+    logging.getLogger("watchdog").setLevel(logging.WARNING)
+    logging.getLogger("filelock").setLevel(logging.WARNING)

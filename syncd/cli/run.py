@@ -1,0 +1,132 @@
+"""`syncd run`: watch, and keep every copy the newest one; asks once before it writes for the first time."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+from filelock import Timeout
+
+from syncd import files
+from syncd.cli import say
+from syncd.cli.compose import Setup, setup
+from syncd.cli.status import nothing
+from syncd.cli.table import table_of
+from syncd.daemon import ENABLED, Daemon, told
+from syncd.errors import AlreadyRunning
+from syncd.ledger import FILE, Ledger
+from syncd.locks import state_lock
+from syncd.model import short
+from syncd.serve import ask
+from syncd.status import DaemonStatus
+from syncd.turn import Keeper
+
+# `--once` tries what is busy again, but not for ever (turns).
+ONCE_TURNS = 20
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="One pass, then end; for cron.")
+@click.option("--dry-run", is_flag=True, help="Show what would be written; write nothing at all.")
+@click.option("--yes", is_flag=True, help="Write without asking.")
+@click.pass_context
+def command(ctx: click.Context, once: bool, dry_run: bool, yes: bool) -> int:
+    """Watch, and keep every copy the newest one."""
+    chosen = setup(ctx)
+    if dry_run:
+        return _preview(chosen)
+    with _alone(chosen, once=once):
+        fresh = not (chosen.places.state / FILE).exists()
+        if fresh:
+            yes = _asked(chosen, yes=yes)
+        ledger, aside = chosen.ledger()
+        try:
+            if aside is not None:
+                say.warn(f"the ledger was damaged; it was moved to {aside}, and is rebuilt from the stores")
+            if yes:
+                ledger.set_mark(ENABLED, "yes")
+            return _once(chosen, ledger) if once else _watch(chosen, ledger, yes=yes)
+        finally:
+            ledger.close()
+
+
+def _watch(chosen: Setup, ledger: Ledger, *, yes: bool) -> int:
+    keeper = chosen.keeper(ledger)
+    daemon = Daemon(keeper, ledger, chosen.config, socket=chosen.places.socket, yes=yes)
+    if not daemon.active:
+        say.talk("syncd only looks and writes nothing until it may: syncd enable")
+    daemon.run()
+    return 0
+
+
+def _once(chosen: Setup, ledger: Ledger) -> int:
+    """One pass, and what it leads to; 1 where a store could not be made current."""
+    keeper = chosen.keeper(ledger)
+    write = chosen.config.enabled or ledger.mark(ENABLED) == "yes"
+    keeper.shelf.discover()
+    report = keeper.turn(write=write)
+    for _ in range(ONCE_TURNS):
+        keeper.rest()
+        late = keeper.look_back()
+        if not (report.again or late.events or keeper.attempts):
+            break
+        report = keeper.turn(report.again or None, write=write)
+    say.out().print(table_of(told(keeper, DaemonStatus())))
+    if not write:
+        say.talk("nothing was written: syncd enable, or syncd run --once --yes")
+    return 1 if keeper.attempts else 0
+
+
+def _preview(chosen: Setup) -> int:
+    """What would be written, from a look that writes nothing, not even the ledger."""
+    keeper = chosen.onlooker()
+    status = told(keeper, DaemonStatus())
+    if not status.accounts:
+        nothing(status)
+        return 0
+    say.out().print(table_of(status))
+    _show_writes(keeper)
+    return 0
+
+
+def _show_writes(keeper: Keeper) -> None:
+    writes = [one for one in keeper.findings() if one.write is not None]
+    for one in writes:
+        if one.write is not None:
+            what = "the access token of " if one.write.access_only else ""
+            say.result(say.plain(f"would write {what}{short(one.write.token.fingerprint or '')} to {one.slot}"))
+    if not writes:
+        say.result("nothing to write")
+
+
+def _asked(chosen: Setup, *, yes: bool) -> bool:
+    """The first time: show the stores and the writes, and ask; without a terminal, look only."""
+    if yes or chosen.config.enabled:
+        return yes
+    _preview(chosen)
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    say.talk(f"syncd keeps its own copy of the newest credential in {chosen.places.state}, for you alone (0600)")
+    return click.confirm("keep these stores current from now on?", default=False, err=True)
+
+
+@contextmanager
+def _alone(chosen: Setup, *, once: bool) -> Iterator[None]:
+    """One daemon a state folder, and one a socket; a single pass may run beside it."""
+    files.private_folder(chosen.places.state)
+    if once:
+        yield
+        return
+    lock = state_lock(chosen.places.state)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise AlreadyRunning(f"a syncd already serves {chosen.places.state}", "syncd status") from error
+    try:
+        if ask(chosen.places.socket, {"op": "ping"}, patience=1.0) is not None:
+            raise AlreadyRunning(f"a syncd already answers at {chosen.places.socket}", "syncd status")
+        yield
+    finally:
+        lock.release()

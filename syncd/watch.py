@@ -1,0 +1,212 @@
+"""File events and a slow tick, as sets of store ids that are due.
+
+Hazards: an event is a hint, not the truth (the turn reads and compares); a folder may not exist yet, or be replaced,
+and a watch is bound to the old inode; watchdog starts a thread for every watch, so a root is watched once, as a whole.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver, ObservedWatch
+
+from syncd.ports import Store, WatchRoot
+
+T = TypeVar("T")
+
+# After a store was handed out, further events of it wait this long, so that a busy database costs one read in a while;
+# the first event after a pause is never delayed (seconds).
+QUIET = 0.050
+
+# The same for looking for stores anew: unpacking an archive below a root makes thousands of folders.
+QUIET_DISCOVERY = 0.250
+
+_DISCOVERY = ""
+
+
+@dataclass(slots=True)
+class Due:
+    """What to do now: stores to read, whether to look for stores anew, and questions to answer."""
+
+    stores: set[str] = field(default_factory=set)
+    discover: bool = False
+    questions: list[Question[Any]] = field(default_factory=list)
+    stop: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.stores or self.discover or self.questions or self.stop)
+
+
+class Question(Future[T]):
+    """Something that the thread of the turns is asked from outside; the answer, or what went wrong."""
+
+    def __init__(self, op: str) -> None:
+        super().__init__()
+        self.op = op
+
+
+class Inbox:
+    """The one door: what becomes due is put in by any thread and taken out by the one that turns."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._ready: dict[str, float] = {}  # store id, or _DISCOVERY, to the monotonic time at which it is due
+        self._taken: dict[str, float] = {}
+        self._questions: list[Question[Any]] = []
+        self._stop = False
+
+    def put(self, stores: Iterable[str]) -> None:
+        """These stores may have changed."""
+        self._put(stores, QUIET)
+
+    def discover(self) -> None:
+        """Stores may have come or gone."""
+        self._put((_DISCOVERY,), QUIET_DISCOVERY)
+
+    def ask(self, question: Question[T]) -> Question[T]:
+        with self._changed:
+            self._questions.append(question)
+            self._changed.notify()
+        return question
+
+    def stop(self) -> None:
+        with self._changed:
+            self._stop = True
+            self._changed.notify()
+
+    def _put(self, names: Iterable[str], quiet: float) -> None:
+        now = time.monotonic()
+        with self._changed:
+            for name in names:
+                self._ready.setdefault(name, max(now, self._taken.get(name, -quiet) + quiet))
+            self._changed.notify()
+
+    def take(self, until: float) -> Due:
+        """Wait until something is due, or until this time (monotonic, s); what is due."""
+        with self._changed:
+            while not (due := self._take()):
+                now = time.monotonic()
+                if now >= until:
+                    break
+                self._changed.wait(min(until, *self._ready.values(), now + 3_600.0) - now)
+            return due
+
+    def _take(self) -> Due:
+        now = time.monotonic()
+        ripe = [name for name, at in self._ready.items() if at <= now]
+        for name in ripe:
+            del self._ready[name]
+            self._taken[name] = now
+        due = Due({name for name in ripe if name}, _DISCOVERY in ripe, self._questions, self._stop)
+        self._questions = []
+        return due
+
+
+class _Handler(FileSystemEventHandler):
+    """Puts the stores of one root's events into the inbox. Called on watchdog's thread: quick, and never raises."""
+
+    def __init__(self, watcher: Watcher, names: frozenset[str], folders: frozenset[str] | None) -> None:
+        self._watcher = watcher
+        self._names = names
+        self._folders = folders
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        if event.event_type in ("opened", "closed_no_write"):
+            return
+        for raw in (event.src_path, event.dest_path):
+            if raw:
+                path = raw.decode(errors="surrogateescape") if isinstance(raw, bytes) else raw
+                self._on_path(path, is_folder=event.is_directory, kind=event.event_type)
+
+    def _on_path(self, path: str, *, is_folder: bool, kind: str) -> None:
+        name = path.rpartition("/")[2].rpartition("\\")[2]
+        if name in self._names:
+            self._watcher.on_file(path)
+        elif is_folder and kind != "modified" and (self._folders is None or path in self._folders):
+            self._watcher.on_folder()
+
+
+class Watcher:
+    """Watches roots. `arm` may be called again at any time: only what changed is watched anew."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+        self._observer: BaseObserver = Observer()
+        self._observer.start()
+        self._watches: dict[tuple[Path, bool, int], ObservedWatch] = {}
+        self._stores: dict[str, list[str]] = {}
+        self.blind: tuple[str, ...] = ()
+
+    def arm(self, roots: Iterable[WatchRoot], stores: Mapping[str, Store]) -> None:
+        """Watch these roots, and their parents for when they appear or are replaced; `blind` says what fails."""
+        by_path: dict[str, list[str]] = {}
+        for name, store in stores.items():
+            for path in store.info.watched:
+                by_path.setdefault(str(path), []).append(name)
+        self._stores = by_path
+        wanted = self._wanted(roots)
+        for key in self._watches.keys() - wanted.keys():
+            self._observer.unschedule(self._watches.pop(key))
+        blind = []
+        for key in wanted.keys() - self._watches.keys():
+            try:
+                self._watches[key] = self._observer.schedule(wanted[key], str(key[0]), recursive=key[1])
+            except OSError as error:  # the system's limit of watches: the slow tick still reads it
+                blind.append(f"{key[0]}: {error.strerror or error}")
+        self.blind = tuple(blind)
+
+    def close(self) -> None:
+        self._observer.stop()
+        self._observer.join(timeout=5.0)
+
+    def on_file(self, path: str) -> None:
+        if stores := self._stores.get(path):
+            self._inbox.put(stores)
+        else:
+            self._inbox.discover()
+
+    def on_folder(self) -> None:
+        self._inbox.discover()
+
+    def _wanted(self, roots: Iterable[WatchRoot]) -> dict[tuple[Path, bool, int], _Handler]:
+        """A watch for each root, and for the nearest folder above it; the inode tells a replaced folder apart."""
+        names: dict[tuple[Path, bool, int], set[str]] = {}
+        folders: dict[tuple[Path, bool, int], set[str] | None] = {}
+        for root in roots:
+            if (inode := _inode(root.path)) is not None:
+                key = (root.path, root.recursive, inode)
+                names.setdefault(key, set()).update(root.names)
+                folders[key] = None
+            above, below = _nearest_above(root.path)
+            if (inode := _inode(above)) is not None:
+                key = (above, False, inode)
+                names.setdefault(key, set())
+                if (known := folders.setdefault(key, set())) is not None:
+                    known.add(str(below))
+        return {
+            key: _Handler(self, frozenset(names[key]), None if (known := folders[key]) is None else frozenset(known))
+            for key in names
+        }
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino if path.is_dir() else None
+    except OSError:
+        return None
+
+
+def _nearest_above(path: Path) -> tuple[Path, Path]:
+    """The nearest folder above `path` that exists, and the entry in it that leads to `path`."""
+    above, below = path.parent, path
+    while not above.is_dir() and above != above.parent:
+        above, below = above.parent, above
+    return above, below
