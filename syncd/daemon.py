@@ -11,13 +11,13 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
 from syncd.config import Config
-from syncd.errors import LedgerFault, SyncdError
+from syncd.errors import ConfigFault, LedgerFault, SyncdError
 from syncd.ledger import Ledger
 from syncd.lineage import Event, Happening
 from syncd.model import short
@@ -37,16 +37,22 @@ LEDGER_PAUSE = 5.0
 
 ENABLED = "enabled"
 
+# Reads the configuration again and applies it to a keeper; raises ConfigFault.
+Reload = Callable[[Keeper], Config]
+
 
 class Daemon:
     """A keeper, watched and served."""
 
-    def __init__(self, keeper: Keeper, ledger: Ledger, config: Config, *, socket: Path | None, yes: bool) -> None:
+    def __init__(
+        self, keeper: Keeper, ledger: Ledger, config: Config, *, reload: Reload, socket: Path, yes: bool
+    ) -> None:
         self._keeper = keeper
         self._ledger = ledger
         self._config = config
         self._yes = yes
-        self._server = Server(socket, self.answer) if socket is not None else None
+        self._reload = reload
+        self._server = Server(socket, self.answer)
         self._inbox = Inbox()
         self._watcher: Watcher | None = None
         self._since = datetime.now(UTC)
@@ -66,15 +72,13 @@ class Daemon:
         if self._config.watch.mode == "events":
             self._watcher = Watcher(self._inbox)
         try:
-            if self._server is not None:
-                self._server.start()
+            self._server.start()
             self._discover()
             self._guarded(None)
             while not (due := self._inbox.take(self._next_time())).stop:
                 self._serve(due)
         finally:
-            if self._server is not None:
-                self._server.close()
+            self._server.close()
             if self._watcher is not None:
                 self._watcher.close()
 
@@ -91,6 +95,8 @@ class Daemon:
     def _serve(self, due: Due) -> None:
         now = time.monotonic()
         everything = now >= self._tick_at or bool(due.questions)
+        if everything:
+            self._read_config()
         if due.discover or everything:
             due.stores |= self._discover()
         if everything:
@@ -102,6 +108,14 @@ class Daemon:
         for question in due.questions:
             if question.set_running_or_notify_cancel():
                 question.set_result(self.status())
+
+    def _read_config(self) -> None:
+        """Take up a changed configuration; one that became invalid changes nothing, and is said once."""
+        try:
+            self._config = self._reload(self._keeper)
+            self._said.pop("config", None)
+        except ConfigFault as fault:
+            self._say_once("config", str(fault), "the configuration in force stays: %s")
 
     def _is_retry_due(self, now: float) -> bool:
         return any(one.next_at <= now for one in self._keeper.attempts.values())

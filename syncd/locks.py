@@ -17,6 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from syncd import files
+from syncd.errors import AlreadyRunning
 from syncd.lineage import Account
 
 # filelock polls; at its default of 50 ms a waiter loses more time than the work under the lock takes (seconds).
@@ -56,9 +57,18 @@ def lineage_lock(account: Account, patience: float) -> Iterator[None]:
         lock.release()
 
 
-def state_lock(state: Path) -> FileLock:
-    """Held by the one daemon that serves a state folder, for its life."""
-    return FileLock(state / "daemon.lock", timeout=0, mode=0o600)
+@contextmanager
+def state_lock(state: Path) -> Iterator[None]:
+    """Held by the one daemon that serves a state folder, for its life; raises AlreadyRunning."""
+    lock = FileLock(state / "daemon.lock", timeout=0, mode=0o600)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise AlreadyRunning(f"a syncd already serves {state}", "syncd status") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _folder() -> Path:

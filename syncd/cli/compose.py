@@ -30,14 +30,19 @@ class Setup:
 
     def shelf(self) -> Shelf:
         """The user's own stores, by the tools' own variables."""
-        extra = {"codex": self.config.codex.homes, "openclaw": self.config.openclaw.state_dirs}
-        surroundings = Surroundings(os.environ, Path.home(), extra)
-        return Shelf(tuple(adapter() for adapter in ALL), surroundings, self.config.role_of)
+        return Shelf(tuple(adapter() for adapter in ALL), _surroundings(self.config), self.config.role_of)
+
+    def reload(self, keeper: Keeper) -> Config:
+        """Read the configuration again and apply it. Raises ConfigFault."""
+        config = load(self.places.config)
+        keeper.policy = _policy(config)
+        keeper.shelf.role_of = config.role_of
+        keeper.shelf.surroundings = _surroundings(config)
+        return config
 
     def keeper(self, ledger: Ledger | None) -> Keeper:
         """A keeper that knows what the ledger knows; with None it only looks."""
-        policy = Policy(self.config.account.unify, self.config.role_of)
-        keeper = Keeper(self.shelf(), policy, ledger)
+        keeper = Keeper(self.shelf(), _policy(self.config), ledger)
         if ledger is not None:
             keeper.load(ledger)
         return keeper
@@ -61,6 +66,15 @@ class Setup:
         except LedgerDamaged:
             aside = set_aside(self.places.state)
             return Ledger.create(self.places.state), aside
+
+
+def _surroundings(config: Config) -> Surroundings:
+    extra = {"codex": config.codex.homes, "openclaw": config.openclaw.state_dirs}
+    return Surroundings(os.environ, Path.home(), extra)
+
+
+def _policy(config: Config) -> Policy:
+    return Policy(config.account.unify, config.role_of)
 
 
 def setup(ctx: click.Context) -> Setup:

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
-from filelock import Timeout
 
 from syncd import files
-from syncd.cli import say
+from syncd.cli import demo, say
 from syncd.cli.compose import Setup, setup
 from syncd.cli.status import nothing
 from syncd.cli.table import table_of
@@ -36,11 +35,12 @@ def command(ctx: click.Context, once: bool, dry_run: bool, yes: bool) -> int:
     """Watch, and keep every copy the newest one."""
     chosen = setup(ctx)
     if dry_run:
-        return _preview(chosen)
+        _preview(chosen)
+        return 0
     with _alone(chosen, once=once):
         fresh = not (chosen.places.state / FILE).exists()
         if fresh:
-            yes = _asked(chosen, yes=yes)
+            yes = _asked(ctx, chosen, yes=yes)
         ledger, aside = chosen.ledger()
         try:
             if aside is not None:
@@ -54,7 +54,7 @@ def command(ctx: click.Context, once: bool, dry_run: bool, yes: bool) -> int:
 
 def _watch(chosen: Setup, ledger: Ledger, *, yes: bool) -> int:
     keeper = chosen.keeper(ledger)
-    daemon = Daemon(keeper, ledger, chosen.config, socket=chosen.places.socket, yes=yes)
+    daemon = Daemon(keeper, ledger, chosen.config, reload=chosen.reload, socket=chosen.places.socket, yes=yes)
     if not daemon.active:
         say.talk("syncd only looks and writes nothing until it may: syncd enable")
     daemon.run()
@@ -79,16 +79,16 @@ def _once(chosen: Setup, ledger: Ledger) -> int:
     return 1 if keeper.attempts else 0
 
 
-def _preview(chosen: Setup) -> int:
-    """What would be written, from a look that writes nothing, not even the ledger."""
+def _preview(chosen: Setup) -> bool:
+    """What would be written, from a look that writes nothing, not even the ledger; False where there is no store."""
     keeper = chosen.onlooker()
     status = told(keeper, DaemonStatus())
     if not status.accounts:
         nothing(status)
-        return 0
+        return False
     say.out().print(table_of(status))
     _show_writes(keeper)
-    return 0
+    return True
 
 
 def _show_writes(keeper: Keeper) -> None:
@@ -101,12 +101,17 @@ def _show_writes(keeper: Keeper) -> None:
         say.result("nothing to write")
 
 
-def _asked(chosen: Setup, *, yes: bool) -> bool:
+def _asked(ctx: click.Context, chosen: Setup, *, yes: bool) -> bool:
     """The first time: show the stores and the writes, and ask; without a terminal, look only."""
     if yes or chosen.config.enabled:
         return yes
-    _preview(chosen)
+    found = _preview(chosen)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    if not found:
+        if click.confirm("watch the demo instead?", default=True, err=True):
+            ctx.exit(ctx.invoke(demo.command))
+        say.talk("syncd waits for a login to appear; end it with Ctrl-C")
         return False
     say.talk(f"syncd keeps its own copy of the newest credential in {chosen.places.state}, for you alone (0600)")
     return click.confirm("keep these stores current from now on?", default=False, err=True)
@@ -119,14 +124,7 @@ def _alone(chosen: Setup, *, once: bool) -> Iterator[None]:
     if once:
         yield
         return
-    lock = state_lock(chosen.places.state)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise AlreadyRunning(f"a syncd already serves {chosen.places.state}", "syncd status") from error
-    try:
+    with state_lock(chosen.places.state):
         if ask(chosen.places.socket, {"op": "ping"}, patience=1.0) is not None:
             raise AlreadyRunning(f"a syncd already answers at {chosen.places.socket}", "syncd status")
         yield
-    finally:
-        lock.release()
