@@ -14,7 +14,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.events import (
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
@@ -30,6 +41,18 @@ QUIET = 0.050
 QUIET_DISCOVERY = 0.250
 
 _DISCOVERY = ""
+
+# What can change a store. Not that a file was opened or read: gateways read all day, and each event costs a wake-up.
+_EVENTS: list[type[FileSystemEvent]] = [
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+]
 
 
 @dataclass(slots=True)
@@ -119,8 +142,6 @@ class _Handler(FileSystemEventHandler):
         self._folders = folders
 
     def dispatch(self, event: FileSystemEvent) -> None:
-        if event.event_type in ("opened", "closed_no_write"):
-            return
         for raw in (event.src_path, event.dest_path):
             if raw:
                 path = raw.decode(errors="surrogateescape") if isinstance(raw, bytes) else raw
@@ -158,7 +179,9 @@ class Watcher:
         blind = []
         for key in wanted.keys() - self._watches.keys():
             try:
-                self._watches[key] = self._observer.schedule(wanted[key], str(key[0]), recursive=key[1])
+                self._watches[key] = self._observer.schedule(
+                    wanted[key], str(key[0]), recursive=key[1], event_filter=_EVENTS
+                )
             except OSError as error:  # the system's limit of watches: the slow tick still reads it
                 blind.append(f"{key[0]}: {error.strerror or error}")
         self.blind = tuple(blind)

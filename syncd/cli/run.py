@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import click
 
 from syncd import files
-from syncd.cli import demo, say
+from syncd.cli import say
 from syncd.cli.compose import Setup, setup
 from syncd.cli.status import nothing
 from syncd.cli.table import table_of
@@ -110,6 +110,8 @@ def _asked(ctx: click.Context, chosen: Setup, *, yes: bool) -> bool:
         return False
     if not found:
         if click.confirm("watch the demo instead?", default=True, err=True):
+            from syncd.cli import demo  # loaded only where it is wanted
+
             ctx.exit(ctx.invoke(demo.command))
         say.talk("syncd waits for a login to appear; end it with Ctrl-C")
         return False

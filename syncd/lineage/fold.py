@@ -132,7 +132,7 @@ class Lineage:
 
     def _known(self, at: float, slot: Slot, member: Member, token: Token, before: Place | None) -> list[Event]:
         events = []
-        self._settle_move(at, member)
+        self._settle_move(at, slot, member)
         if not self.graph.knows_access(token) and self.graph.renew(member, token):
             events.append(Event(at, Happening.RENEWED, slot, member.fingerprint))
         previous = self.member_in(before)
@@ -196,7 +196,8 @@ class Lineage:
         place.account = before.account
         gone = self.member_in(before)
         if gone is not None and gone.live and not self._moved(at, gone):
-            self.graph.account_of(gone).suspect = at
+            account = self.graph.account_of(gone)
+            account.suspect, account.missing = at, slot
         return [Event(at, Happening.LOGGED_OUT, slot, None, gone.fingerprint if gone else None, content.reason)]
 
     def _moved(self, at: float, member: Member) -> bool:
@@ -206,9 +207,10 @@ class Lineage:
             for place in self.places.values()
         )
 
-    def _settle_move(self, at: float, member: Member) -> None:
+    def _settle_move(self, at: float, slot: Slot, member: Member) -> None:
+        """It was moved, or is back where it was (a folder that was not mounted): not logged out."""
         account = self.graph.account_of(member)
-        if account.suspect is not None and at - account.suspect <= MOVE_WINDOW:
+        if account.suspect is not None and (account.missing == slot or at - account.suspect <= MOVE_WINDOW):
             account.suspect = None
 
     # -- syncd's own doings -----------------------------------------------------------------------------------

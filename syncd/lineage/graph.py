@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from syncd.model import Identity, Likeness, Token
+from syncd.model import Identity, Likeness, Slot, Token
 
 
 @dataclass(slots=True)
@@ -53,8 +53,8 @@ class Family:
 class Account:
     """One login of one provider. `identities` are all that were seen of it, none of which contradicts another.
 
-    `suspect`: since when its newest token is missing where it was, perhaps logged out. `disputed`: a credential
-    matched accounts that contradict each other, so that this one, its own, is never written.
+    `suspect`: since when its newest token is gone from where it was (`missing`), perhaps logged out. `disputed`: a
+    credential matched accounts that contradict each other, so that this one, its own, is never written.
     """
 
     id: str
@@ -62,6 +62,7 @@ class Account:
     identities: list[Identity]
     families: list[str] = field(default_factory=list)
     suspect: float | None = None
+    missing: Slot | None = None
     disputed: bool = False
 
 
