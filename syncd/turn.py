@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from syncd.ledger import Change, Ledger
-from syncd.lineage import Account, Event, Lineage
+from syncd.lineage import Account, Event, Lineage, fresher
 from syncd.locks import LineageBusy, lineage_lock
 from syncd.model import (
     Credential,
@@ -161,7 +161,7 @@ class Keeper:
         return Seen(sighting.slot, content, sighting.etag)
 
     def _is_worth_keeping(self, credential: Credential) -> bool:
-        """Never seen, or a newer access token of one that is live."""
+        """Never seen, or a newer access token of one that is live, or the same with an id token."""
         fingerprint = credential.token.fingerprint
         if fingerprint is None:
             return False
@@ -169,8 +169,9 @@ class Keeper:
         kept = self.vault.get(fingerprint)
         if kept is None:
             return member is None or member.live
-        known, found = kept.token, credential.token
-        return (found.issued_at or 0, found.expires_at or 0) > (known.issued_at or 0, known.expires_at or 0)
+        if kept.token.access == credential.token.access:
+            return kept.id_token is None and credential.id_token is not None  # Codex needs one, others have none
+        return fresher(credential.token, kept.token)
 
     def _record(self, bodies: Collection[FactBody], credentials: Collection[Credential], report: Report) -> None:
         """Durable first, then folded: a ledger that cannot be written teaches nothing and writes nothing."""
