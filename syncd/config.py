@@ -13,6 +13,7 @@ import os
 import re
 import tempfile
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,10 @@ def _expanded(value: object) -> object:
 
 Duration = Annotated[float, BeforeValidator(seconds)]
 Folder = Annotated[Path, BeforeValidator(_expanded)]
+
+
+# After any fault of the file.
+_NEXT = "mend it, then: syncd config check"
 
 
 class _Section(BaseModel):
@@ -162,26 +167,41 @@ def parse(path: Path, data: bytes) -> Config:
         text = data.decode("utf-8-sig")
         return Config.model_validate(tomllib.loads(text))
     except UnicodeDecodeError as error:
-        raise ConfigFault(path, "it is not UTF-8", hint="syncd config check") from error
+        raise ConfigFault(path, "it is not UTF-8", hint=_NEXT) from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigFault(path, f"not TOML: {error}", hint="syncd config check") from error
+        raise ConfigFault(path, f"not TOML: {error}", hint=_NEXT) from error
     except ValidationError as error:
         raise _explained(path, data.decode("utf-8-sig"), error) from error
 
 
 def _explained(path: Path, text: str, error: ValidationError) -> ConfigFault:
     """The first thing that is wrong, with its line."""
-    first = error.errors(include_url=False, include_input=False)[0]
+    # An unknown key explains what is missing: it is told first.
+    faults = error.errors(include_url=False, include_input=False)
+    first = next((one for one in faults if one["type"] == "extra_forbidden"), faults[0])
     where = tuple(part for part in first["loc"] if isinstance(part, str))
+    entry = next((part for part in first["loc"] if isinstance(part, int)), 0)
     name = ".".join(where)
     if first["type"] == "extra_forbidden":
         nearest = difflib.get_close_matches(where[-1], _keys(where[:-1]), n=1, cutoff=0.5)
         known = f'did you mean "{nearest[0]}"?' if nearest else f"known here: {', '.join(_keys(where[:-1]))}"
-        return ConfigFault(
-            path, f'unknown key "{name}"; {known}', line=_line_of(text, where), hint="syncd config check"
-        )
-    sentence = f"{name}: {first['msg'].removeprefix('Value error, ')}"
-    return ConfigFault(path, sentence, line=_line_of(text, where), hint="syncd config check")
+        sentence = f'unknown key "{name}"; {known}'
+    else:
+        sentence = f"{name}: {_said(first['type'], first['msg'])}"
+    line = _line_of(text, where, entry) or _line_of(text, where[:-1], entry)
+    return ConfigFault(path, sentence, line=line, hint=_NEXT)
+
+
+def _said(kind: str, message: str) -> str:
+    """Pydantic's message in the words of the file."""
+    match kind:
+        case "model_type":
+            return "this is a table, and wants its keys below a line in brackets"
+        case "missing":
+            return "is missing"
+        case _:
+            message = message.removeprefix("Value error, ")
+            return message[:1].lower() + message[1:]
 
 
 def _keys(table: Iterable[str]) -> list[str]:
@@ -202,17 +222,22 @@ _SECTIONS: dict[str, type[BaseModel]] = {
 }
 
 
-def _line_of(text: str, where: tuple[str, ...]) -> int | None:
-    """The first line that sets this key in its table, or opens the table; tomllib tells no lines of valid TOML."""
+def _line_of(text: str, where: tuple[str, ...], entry: int = 0) -> int | None:
+    """The first line that sets this key in its table, or opens the table; tomllib tells no lines of valid TOML.
+
+    `entry`: of an array of tables, which one, from 0.
+    """
     table: tuple[str, ...] = ()
+    seen: Counter[tuple[str, ...]] = Counter()
     for number, line in enumerate(text.splitlines(), 1):
         if header := re.match(r"\s*\[\[?\s*([^\[\]#]+?)\s*\]", line):
             table = tuple(part.strip().strip("\"'") for part in header[1].split("."))
-            if table == where:
+            seen[table] += 1
+            if table == where and seen[table] > entry:
                 return number
         elif setting := re.match(r"\s*([\w.\-\"']+)\s*=", line):
-            key = tuple(part.strip("\"'") for part in setting[1].split("."))
-            if (*table, *key) == where or (*table, *key) == where[: len(table) + len(key)]:
+            key = (*table, *(part.strip("\"'") for part in setting[1].split(".")))
+            if key == where[: len(key)] and (not table or seen[table] > entry):
                 return number
     return None
 

@@ -85,10 +85,13 @@ class Ledger:
             connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=PATIENCE, isolation_level=None)
             ledger = cls(path, connection, writable=False)
             try:
-                ledger._check_layout()
+                made = ledger._layout()
             except BaseException:
                 connection.close()
                 raise
+            if not made:  # another syncd is making it just now
+                connection.close()
+                return None
         return ledger
 
     def _prepare(self) -> None:
@@ -105,18 +108,21 @@ class Ledger:
                     run(f"PRAGMA user_version={LAYOUT}")
                 run("COMMIT")
             except BaseException:
-                run("ROLLBACK")
+                if self._connection.in_transaction:  # SQLite ended it itself where the disk is full
+                    run("ROLLBACK")
                 raise
-            self._check_layout()
+            self._layout()
 
-    def _check_layout(self) -> None:
-        found = self._connection.execute("PRAGMA user_version").fetchone()[0]
+    def _layout(self) -> int:
+        """The layout of its tables, 0 before they are there. Raises LedgerFault for a newer one."""
+        found: int = self._connection.execute("PRAGMA user_version").fetchone()[0]
         if found > LAYOUT:
             raise LedgerFault(
                 self.path,
                 f"it was made by a newer syncd (layout {found}, this one knows {LAYOUT})",
                 "install the newer syncd again",
             )
+        return found
 
     def close(self) -> None:
         self._connection.close()
@@ -180,13 +186,10 @@ class Ledger:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            try:
                 self._connection.execute("COMMIT")
             except BaseException:
-                if self._connection.in_transaction:  # a full disk leaves it open; nothing of it may stay
+                # A full disk leaves it open, or SQLite has ended it itself; nothing of it may stay either way.
+                if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
 

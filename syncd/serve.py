@@ -123,6 +123,15 @@ class Server:
         return await self._answer(op, request)
 
 
+def forbid_core_dumps() -> None:
+    """The memory of a process that has read a store holds tokens: no core file of it (DESIGN rule 11)."""
+    try:
+        import resource
+    except ImportError:
+        return  # Windows writes none
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
 def error(code: str, sentence: str, hint: str | None = None) -> dict[str, object]:
     """The answer to a request that cannot be served."""
     return {"v": PROTOCOL, "action": "error", "reason": code, "message": sentence, **({"hint": hint} if hint else {})}

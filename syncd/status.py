@@ -5,6 +5,8 @@ The JSON form is a promise (`schemaVersion`); its schema is docs/status.schema.j
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +21,9 @@ from syncd.ports import Store
 
 # A fresh credential is published this long ahead of expiry (DESIGN section 5), seconds: from here on it is "expiring".
 AHEAD = 900.0
+
+# What to do about a store that cannot be read, where nothing better is known.
+MEND = "mend the file, or sign in again with its own tool"
 
 AccountState = Literal["live", "expiring", "expired", "suspect", "in_doubt", "dead", "none"]
 Mode = Literal["active", "observing", "paused"]
@@ -192,7 +197,7 @@ def _store(known: Known, finding: Finding) -> StoreStatus:
         generation=finding.generation,
         seenAt=_time(known.seen_at),
         reason=finding.reason,
-        hint=finding.hint,
+        hint=finding.hint or (MEND if finding.state is SlotState.UNREADABLE else None),
     )
 
 
@@ -206,13 +211,25 @@ def _time(at: float | None) -> datetime | None:
     return None if at is None else datetime.fromtimestamp(at, UTC)
 
 
+def schema() -> str:
+    """The JSON schema of `syncd status --json`: python -m syncd.status > docs/status.schema.json"""
+    return json.dumps(Status.model_json_schema(mode="serialization"), indent=2) + "\n"
+
+
 def verdict(status: Status) -> int:
     """For `status --check`: 0 all current; 1 dead, missing or in doubt; 2 expiring, or stores behind."""
     logins = [one for one in status.accounts if one.state != "none"]
     if not logins or any(one.state in ("dead", "in_doubt", "suspect") for one in logins):
         return 1
+    everywhere = [store for one in status.accounts for store in one.stores]
+    if any(store.state is SlotState.UNREADABLE for store in everywhere):
+        return 2  # whose login it holds cannot be told
     fine = (SlotState.CURRENT, SlotState.SEPARATE, SlotState.IGNORED, SlotState.EMPTY, SlotState.FOREIGN)
     stores = [store for one in logins for store in one.stores]
     if any(one.state != "live" for one in logins) or any(store.state not in fine for store in stores):
         return 2
     return 0
+
+
+if __name__ == "__main__":
+    sys.stdout.write(schema())

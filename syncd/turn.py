@@ -41,7 +41,7 @@ POOL = 4
 # Another syncd holds a lineage for one turn; this long is worth waiting for it (seconds).
 LOCK_PATIENCE = 2.0
 
-# A write that displaced something newer is followed by another; more than this in one turn is a contest.
+# A write that met something newer is followed by another; more than this in one turn is a contest.
 ROUNDS = 3
 
 # A tool that writes in place has written into the replaced file by then (DESIGN rule 4), seconds.
@@ -100,8 +100,7 @@ class Keeper:
         sightings = self.shelf.read(self.shelf.stores if due is None else due)
         touched += self._observe(sightings, report)
         if write:
-            every = self.lineage.places if due is None else [*touched, *self.attempts]
-            self._mend_all(every, report)
+            self._mend_all(self.lineage.places if due is None else touched, report)
         return report
 
     def look_back(self) -> Report:
@@ -142,7 +141,7 @@ class Keeper:
         for one in sightings:
             if (fact := self._news(one)) is not None:
                 bodies.append(fact)
-            if one.credential is not None and self._is_worth_keeping(one.credential):
+            if one.credential is not None:
                 credentials.append(one.credential)
         known = [slot for slot, place in self.lineage.places.items() if not isinstance(place.content, Vacant)]
         bodies += [Seen(slot, Vacant("it is not there any more"), "") for slot in self.shelf.gone(known)]
@@ -160,22 +159,28 @@ class Keeper:
             return None
         return Seen(sighting.slot, content, sighting.etag)
 
-    def _is_worth_keeping(self, credential: Credential) -> bool:
-        """Never seen, or a newer access token of one that is live, or the same with an id token."""
-        fingerprint = credential.token.fingerprint
-        if fingerprint is None:
-            return False
-        member = self.lineage.graph.members.get(fingerprint)
-        kept = self.vault.get(fingerprint)
-        if kept is None:
-            return member is None or member.live
-        if kept.token.access == credential.token.access:
-            return kept.id_token is None and credential.id_token is not None  # Codex needs one, others have none
-        return fresher(credential.token, kept.token)
+    def _worth_keeping(self, found: Iterable[Credential]) -> dict[str, Credential]:
+        """Of what was found, the best credential of each refresh token, where the vault has none as good."""
+        best: dict[str, Credential] = {}
+        for one in found:
+            name = one.token.fingerprint
+            if name is not None and self._improves(name, one, best.get(name) or self.vault.get(name)):
+                best[name] = one
+        return best
 
-    def _record(self, bodies: Collection[FactBody], credentials: Collection[Credential], report: Report) -> None:
+    def _improves(self, fingerprint: str, found: Credential, kept: Credential | None) -> bool:
+        """Never seen, or a newer access token of one that is live, or the same with an id token."""
+        if kept is None:
+            member = self.lineage.graph.members.get(fingerprint)
+            return member is None or member.live
+        if kept.token.access == found.token.access:
+            return kept.id_token is None and found.id_token is not None  # Codex needs one, others have none
+        return fresher(found.token, kept.token)
+
+    def _record(self, bodies: Collection[FactBody], found: Collection[Credential], report: Report) -> None:
         """Durable first, then folded: a ledger that cannot be written teaches nothing and writes nothing."""
-        change = Change(tuple(bodies), tuple(credentials))
+        credentials = self._worth_keeping(found)
+        change = Change(tuple(bodies), tuple(credentials.values()))
         if not change:
             return
         now = self.wall()
@@ -183,8 +188,10 @@ class Keeper:
             facts = self.ledger.record(change, now)
         else:
             facts = [Fact(0, now, body) for body in bodies]
-        for credential in credentials:
-            self.vault[credential.token.fingerprint or ""] = credential
+        self.vault |= credentials
+        if self.ledger is not None and facts and facts[0].seq > self.last_seq + 1:
+            # Another syncd recorded something meanwhile: the same facts in the same order, or two memories part.
+            facts, self.vault = list(self.ledger.facts(self.last_seq)), self.ledger.vault()
         report.events += self._fold(facts)
 
     def _fold(self, facts: Iterable[Fact]) -> list[Event]:
@@ -206,42 +213,46 @@ class Keeper:
     # -- plan, apply --------------------------------------------------------------------------------------------------
 
     def _mend_all(self, slots: Iterable[Slot], report: Report) -> None:
-        """Make every account current to which one of these slots belongs."""
+        """Make every account current to which one of these slots belongs.
+
+        What a write displaced, or what came right behind it, may be newer than what it wrote: then it is planned again.
+        """
         if self.ledger is None:
             return
-        places = [place for slot in slots if (place := self.lineage.places.get(slot)) is not None]
-        found = [account for place in places if (account := self.lineage.account_at(place)) is not None]
-        for account in {account.id: account for account in found}.values():
-            self._mend(account, report)
+        slots, wanted = [*slots, *self.attempts], set()
+        for _ in range(ROUNDS):
+            places = [place for slot in slots if (place := self.lineage.places.get(slot)) is not None]
+            found = [account for place in places if (account := self.lineage.account_at(place)) is not None]
+            slots = []
+            for account in {account.id: account for account in found}.values():
+                writes = self._plan(account)
+                wanted |= {write.slot for write in writes}
+                slots += self._mend(account, [write for write in writes if self._is_due(write.slot)], report)
+        # What is not to be written any more (its store is gone, or is unreadable) is not tried again either.
+        self.attempts = {slot: one for slot, one in self.attempts.items() if slot in wanted}
         self._clean_vault()
         report.next_at = min((one.next_at for one in self.attempts.values()), default=None)
 
-    def _mend(self, account: Account, report: Report) -> None:
-        """Make the stores of one account current, alone with this lineage among the syncd of this user.
+    def _mend(self, account: Account, writes: Collection[Write], report: Report) -> list[Slot]:
+        """Write these stores of one account, alone with this lineage among the syncd of this user.
 
-        What a write displaced may be newer than what it wrote: then the plan is made again, at most ROUNDS times.
+        The slots of which that taught something new.
         """
-        for _ in range(ROUNDS):
-            writes = [write for write in self._plan(account) if self._is_due(write.slot)]
-            if not writes:
-                return
-            try:
-                with lineage_lock(account, LOCK_PATIENCE):
-                    learnt = self._settle(self._apply(writes), report)
-            except LineageBusy as busy:
-                for write in writes:
-                    self._note(write.slot, Busy(str(busy)), report)
-                return
-            if not learnt:
-                return
+        if not writes:
+            return []
+        try:
+            with lineage_lock(account, LOCK_PATIENCE):
+                return self._settle(self._apply(writes), report)
+        except LineageBusy as busy:
+            for write in writes:
+                self._note(write.slot, Busy(str(busy)), report)
+            return []
 
     def _plan(self, account: Account) -> list[Write]:
         slots = {place.slot for place in self.lineage.places_of(account)}
-        sightings = [one for one in self.shelf.sightings() if one.slot in slots]
+        # What is read but not recorded yet (the ledger refused it) is not planned over.
+        sightings = [one for one in self.shelf.sightings() if one.slot in slots and self._news(one) is None]
         findings = survey(self.lineage, sightings, self.shelf.usages, self.policy, self.wall())
-        for one in findings:
-            if one.write is None:
-                self.attempts.pop(one.slot, None)
         return [one.write for one in findings if one.write is not None]
 
     def _is_due(self, slot: Slot) -> bool:
@@ -271,21 +282,22 @@ class Keeper:
 
     # -- report -------------------------------------------------------------------------------------------------------
 
-    def _settle(self, outcomes: Collection[tuple[Write, WriteOutcome]], report: Report) -> bool:
-        """Read back what was written, record it, and note what failed. True where something was displaced."""
+    def _settle(self, outcomes: Collection[tuple[Write, WriteOutcome]], report: Report) -> list[Slot]:
+        """Read back what was written, record it, and note what failed. The slots where something else was found."""
         done = [(write, outcome) for write, outcome in outcomes if isinstance(outcome, Written)]
-        self.shelf.read(sorted({write.slot.store for write, _ in done}))
-        bodies: list[FactBody] = []
+        sightings = self.shelf.read(sorted({write.slot.store for write, _ in done}))
+        displaced: list[FactBody] = []
         found: list[Credential] = []
+        learnt: list[Slot] = []
         for write, written in done:
             place = self.lineage.places.get(write.slot)
             previous = place.fingerprint if place else None
             facts, credentials = _displaced(self._under(write, written, previous), previous)
-            bodies += facts
+            displaced += facts
             found += credentials
-        learnt = bool(bodies)
-        bodies += [fact for write, written in done if (fact := self._read_back(write, written, report)) is not None]
-        self._record(bodies, found, report)
+            learnt += [write.slot] * bool(facts)
+        self._record([*displaced, *(self._read_back(write, written, report) for write, written in done)], found, report)
+        learnt += self._observe(sightings, report)
         for write, outcome in outcomes:
             self._note(write.slot, outcome, report)
         return learnt
@@ -298,14 +310,14 @@ class Keeper:
         self.glances.append(Glance(self.ticks() + LOOK_BACK_AFTER, write.slot, previous, outcome.look_back))
         return (*outcome.displaced, *at_once)
 
-    def _read_back(self, write: Write, outcome: Written, report: Report) -> Wrote | None:
-        """The fact of a write, where the store holds it; where it holds something else by now, look again."""
+    def _read_back(self, write: Write, outcome: Written, report: Report) -> Wrote:
+        """The fact of a write. It was there also where another program has replaced it by now: that came after it."""
+        report.written.append(write.slot)
         now = self.shelf.sighting(write.slot)
         if now is not None and now.etag == outcome.etag and isinstance(now.content, Holds):
-            report.written.append(write.slot)
             return Wrote(write.slot, now.content, now.etag)
-        report.again.add(write.slot.store)
-        return None
+        token = replace(write.token, fingerprint=None) if write.access_only else write.token
+        return Wrote(write.slot, Holds(token), outcome.etag)
 
     def _note(self, slot: Slot, outcome: WriteOutcome, report: Report) -> None:
         match outcome:

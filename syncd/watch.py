@@ -40,6 +40,11 @@ QUIET = 0.050
 # The same for looking for stores anew: unpacking an archive below a root makes thousands of folders.
 QUIET_DISCOVERY = 0.250
 
+# SQLite in WAL mode makes its last file event before its fsync, and shows the commit after it, through shared memory,
+# which makes none. So what had an event is read again after these times, until a new event starts over (seconds).
+ECHOES = (0.050, 0.250, 1.000)
+_LOGS = ("-wal", "-journal")
+
 _DISCOVERY = ""
 
 # What can change a store. Not that a file was opened or read: gateways read all day, and each event costs a wake-up.
@@ -83,12 +88,13 @@ class Inbox:
         self._changed = threading.Condition()
         self._ready: dict[str, float] = {}  # store id, or _DISCOVERY, to the monotonic time at which it is due
         self._taken: dict[str, float] = {}
+        self._echoes: dict[str, list[float]] = {}
         self._questions: list[Question[Any]] = []
         self._stop = False
 
-    def put(self, stores: Iterable[str]) -> None:
-        """These stores may have changed."""
-        self._put(stores, QUIET)
+    def put(self, stores: Iterable[str], *, echo: bool = False) -> None:
+        """These stores may have changed; `echo`: and what changed may show itself only a moment later."""
+        self._put(stores, QUIET, ECHOES if echo else ())
 
     def discover(self) -> None:
         """Stores may have come or gone."""
@@ -105,11 +111,14 @@ class Inbox:
             self._stop = True
             self._changed.notify()
 
-    def _put(self, names: Iterable[str], quiet: float) -> None:
+    def _put(self, names: Iterable[str], quiet: float, echoes: tuple[float, ...] = ()) -> None:
         now = time.monotonic()
         with self._changed:
             for name in names:
-                self._ready.setdefault(name, max(now, self._taken.get(name, -quiet) + quiet))
+                at = max(now, self._taken.get(name, -quiet) + quiet)
+                self._ready[name] = min(at, self._ready.get(name, at))
+                if echoes:
+                    self._echoes[name] = [now + echo for echo in echoes]
             self._changed.notify()
 
     def take(self, until: float) -> Due:
@@ -128,6 +137,8 @@ class Inbox:
         for name in ripe:
             del self._ready[name]
             self._taken[name] = now
+            if left := [at for at in self._echoes.pop(name, ()) if at > now]:
+                self._ready[name], self._echoes[name] = left[0], left[1:]
         due = Due({name for name in ripe if name}, _DISCOVERY in ripe, self._questions, self._stop)
         self._questions = []
         return due
@@ -192,7 +203,7 @@ class Watcher:
 
     def on_file(self, path: str) -> None:
         if stores := self._stores.get(path):
-            self._inbox.put(stores)
+            self._inbox.put(stores, echo=path.endswith(_LOGS))
         else:
             self._inbox.discover()
 

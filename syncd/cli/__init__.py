@@ -73,6 +73,9 @@ def main(argv: list[str] | None = None) -> None:
     except SyncdError as error:
         say.fail(error)
         code = exits.code_of(error)
+    except click.exceptions.NoArgsIsHelpError as error:
+        say.talk(error.format_message())
+        code = exits.USAGE
     except click.UsageError as error:
         say.fail(_lowered(error.format_message()), f"{error.ctx.command_path if error.ctx else 'syncd'} --help")
         code = exits.USAGE

@@ -28,9 +28,14 @@ def store_of(typed: str, stores: Mapping[str, Store]) -> Store:
     raise UsageFault(f'no store is called "{typed}"', f"did you mean {near[0]}?" if near else "syncd status --json")
 
 
+def is_fingerprint(typed: str) -> bool:
+    """Could it be the start of one?"""
+    return re.fullmatch(r"[0-9a-fA-F]{4,64}", typed) is not None
+
+
 def member_of(typed: str, members: Iterable[Member]) -> Member | None:
     """The one token whose fingerprint starts so; None where it is no fingerprint. Raises UsageFault for several."""
-    if not re.fullmatch(r"[0-9a-fA-F]{4,64}", typed):
+    if not is_fingerprint(typed):
         return None
     found = [one for one in members if one.fingerprint.startswith(typed.lower())]
     if len(found) > 1:

@@ -12,10 +12,11 @@ from typing import Any
 import click
 
 from syncd.config import Config, Places, load, places
-from syncd.errors import LedgerDamaged
-from syncd.ledger import Ledger, set_aside
+from syncd.errors import ConfigFault, LedgerDamaged
+from syncd.ledger import Ledger, intact, set_aside
 from syncd.plan import Policy
 from syncd.ports import Surroundings
+from syncd.serve import forbid_core_dumps
 from syncd.shelf import Shelf
 from syncd.turn import Keeper
 from syncd_adapters import ALL
@@ -62,10 +63,15 @@ class Setup:
     def ledger(self) -> tuple[Ledger, Path | None]:
         """The ledger, open for writing; a damaged one is set aside, and where it went is the second value."""
         try:
-            return Ledger.create(self.places.state), None
+            ledger = Ledger.create(self.places.state)
         except LedgerDamaged:
-            aside = set_aside(self.places.state)
-            return Ledger.create(self.places.state), aside
+            ledger = None
+        if ledger is not None:
+            if intact(self.places.state):  # a page that is broken further in would only show in the middle of a turn
+                return ledger, None
+            ledger.close()
+        aside = set_aside(self.places.state)
+        return Ledger.create(self.places.state), aside
 
 
 def _surroundings(config: Config) -> Surroundings:
@@ -81,8 +87,11 @@ def setup(ctx: click.Context) -> Setup:
     """From the command line's context. Raises ConfigFault."""
     options: dict[str, Any] = ctx.find_root().obj or {}
     where = places(os.environ, options.get("config"))
+    if options.get("config") and not where.config.exists():
+        raise ConfigFault(where.config, "there is no such file", hint=f"syncd --config {where.config} config init")
     config = load(where.config)
     _log(os.environ.get("SYNCD_LOG") or config.log.level, options.get("louder", 0))
+    forbid_core_dumps()
     return Setup(where, config)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from syncd.cli import say
-from syncd.cli.choose import member_of, store_of
+from syncd.cli.choose import is_fingerprint, member_of, store_of
 from syncd.cli.compose import Setup, setup
 from syncd.cli.history import line, told
+from syncd.errors import UsageFault
 from syncd.ledger import Ledger
 from syncd.lineage import Event, Lineage, Member
 from syncd.model import short
@@ -31,12 +32,21 @@ def command(ctx: click.Context, what: str) -> int:
         _explain_token(keeper.lineage, member)
         shown = [one for one in events if member.fingerprint in (one.fingerprint, one.other)]
     else:
-        store = store_of(what, keeper.shelf.stores)
+        store = _store(what, keeper)
         _explain_store(keeper, store)
         shown = [one for one in events if one.slot is not None and one.slot.store == store.info.id]
     for one in shown[-EVENTS:]:
         say.result("  " + say.plain(line(one)))
     return 0
+
+
+def _store(what: str, keeper: Keeper) -> Store:
+    try:
+        return store_of(what, keeper.shelf.stores)
+    except UsageFault as fault:
+        if is_fingerprint(what):
+            raise UsageFault(f"no token begins with {what}, and no store is called so", "syncd status") from fault
+        raise
 
 
 def _events(chosen: Setup) -> list[Event]:

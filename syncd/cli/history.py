@@ -21,16 +21,14 @@ from syncd.model import short
 def command(ctx: click.Context, as_json: bool, last: int) -> int:
     """What happened to the login, newest last."""
     ledger = Ledger.open(setup(ctx).places.state)
-    if ledger is None:
-        if as_json:
-            say.result(json.dumps({"schemaVersion": 1, "events": []}))
-        else:
-            say.talk("nothing happened yet: syncd has not run here (syncd run)")
-        return 0
-    try:
-        _, events = told(ledger)
-    finally:
-        ledger.close()
+    events: list[Event] = []
+    if ledger is not None:
+        try:
+            _, events = told(ledger)
+        finally:
+            ledger.close()
+    if not events and not as_json:
+        say.talk("nothing happened yet" if ledger else "nothing happened yet: syncd has not run here (syncd run)")
     chosen = events[-last:] if last > 0 else events
     if as_json:
         say.result(json.dumps({"schemaVersion": 1, "events": [_packed(one) for one in chosen]}, indent=2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,8 +23,8 @@ from syncd.serve import ask
 from syncd.status import DaemonStatus
 from syncd.turn import Keeper
 
-# `--once` tries what is busy again, but not for ever (turns).
-ONCE_TURNS = 20
+# `--once` tries what is busy again for this long (seconds): a save takes milliseconds, and cron comes again.
+ONCE_PATIENCE = 3.0
 
 
 @click.command()
@@ -67,7 +68,8 @@ def _once(chosen: Setup, ledger: Ledger) -> int:
     write = chosen.config.enabled or ledger.mark(ENABLED) == "yes"
     keeper.shelf.discover()
     report = keeper.turn(write=write)
-    for _ in range(ONCE_TURNS):
+    deadline = time.monotonic() + ONCE_PATIENCE
+    while time.monotonic() < deadline:
         keeper.rest()
         late = keeper.look_back()
         if not (report.again or late.events or keeper.attempts):
@@ -106,6 +108,7 @@ def _asked(ctx: click.Context, chosen: Setup, *, yes: bool) -> bool:
     if yes or chosen.config.enabled:
         return yes
     found = _preview(chosen)
+    sys.stdout.flush()  # before the question; and a log must not wait for it until the end
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
     if not found:

@@ -16,9 +16,15 @@ from rich.text import Text
 from syncd.errors import SyncdError
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """As for every other result: rich's own way out is exit code 1, which here means that the login is sick."""
+        raise BrokenPipeError
+
+
 def out() -> Console:
     """Where results go."""
-    return Console(highlight=False, soft_wrap=True)
+    return _Console(highlight=False, soft_wrap=True)
 
 
 def result(text: str) -> None:

@@ -1,14 +1,14 @@
-"""The status as a table for people: one line a slot, under a line for its login."""
+"""The status as a table for people: one line a slot under its login, and under it what there is to say of it."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from syncd.cli.say import cell
+from syncd.cli.say import cell, plain
+from syncd.model import SlotState
 from syncd.status import AccountStatus, Status, StoreStatus
 
 _STYLES = {
@@ -29,53 +29,59 @@ _STYLES = {
 
 
 def table_of(status: Status, now: datetime | None = None) -> RenderableType:
-    """All accounts; at 80 columns the reasons wrap, and nothing is cut."""
+    """All accounts. Nothing is cut, and no path is broken: what is longer than the terminal, the terminal wraps."""
     moment = now or datetime.now(UTC)
     parts: list[RenderableType] = []
     for account in status.accounts:
-        parts += [_title(account, moment), _stores(account), Text("")]
+        parts += [_title(account, moment), *_stores(account), Text("")]
     return Group(*parts)
 
 
 def _title(account: AccountStatus, now: datetime) -> Text:
     if account.state == "none":
         return Text("other stores (no login of ours in them)", style="bold")
-    line = Text.assemble(
-        (account.account, "bold"), f"  {account.provider}  ", (account.state, _STYLES.get(account.state, ""))
-    )
+    style = _STYLES.get(account.state, "")
+    line = Text.assemble((account.account, "bold"), f"  {account.provider}  ", (account.state, style))
     if account.head:
-        line.append(f"  head {account.head}, generation {account.generation}")
-    if account.expires_at is not None:
-        line.append(f", {remaining(account.expires_at - now)}")
-    if account.reason:
-        line.append(f"\n  {account.reason}")
-    if account.hint:
-        line.append(f"\n  next: {account.hint}")
+        line.append(f"\nhead {account.head}, generation {account.generation}")
+        if account.expires_at is not None:
+            line.append(f", {remaining(account.expires_at - now)}")
+    for sentence in _sentences(account.reason, account.hint):
+        line.append(f"\n{sentence}")
     return line
 
 
-def _stores(account: AccountStatus) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=True, header_style="dim")
-    table.add_column("  store", no_wrap=True)
-    table.add_column("slot", overflow="fold")
-    table.add_column("state", no_wrap=True)
-    table.add_column("token", no_wrap=True)
-    table.add_column("", overflow="fold", ratio=1)
-    for store in account.stores:
-        table.add_row(*_row(store))
-    return table
+def _stores(account: AccountStatus) -> list[RenderableType]:
+    """One line a slot; what there is to say of it stands under its line."""
+    rows = [("store", "slot", "state", "token", ""), *map(_row, account.stores)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    parts: list[RenderableType] = [Text(_line(rows[0], widths, "").plain, "dim")]
+    for row, store in zip(rows[1:], account.stores, strict=True):
+        parts.append(_line(row, widths, _STYLES.get(store.state.value, "dim")))
+        parts += [cell(f"    {one}", "dim") for one in _sentences(_placed(store), store.hint)]
+    return parts
 
 
-def _row(store: StoreStatus) -> tuple[Text, Text, Text, Text, Text]:
-    state = store.state.value
-    role = "" if store.role.value == "peer" else f"({store.role.value}) "
-    return (
-        cell(f"  {store.label}"),
-        cell("" if store.slot == "-" else store.slot),
-        cell(state, _STYLES.get(state, "dim")),
-        cell(store.fingerprint or "-"),
-        cell(role + (store.reason or ""), "dim"),
-    )
+def _line(row: tuple[str, ...], widths: list[int], style: str) -> Text:
+    cells = [text.ljust(width) for text, width in zip(row, widths, strict=True)]
+    return Text.assemble("  ", f"{cells[0]}  {cells[1]}  ", (cells[2], style), f"  {cells[3]}  {row[4]}".rstrip())
+
+
+def _row(store: StoreStatus) -> tuple[str, str, str, str, str]:
+    slot = "" if store.slot == "-" else store.slot
+    role = "" if store.role.value == "peer" else f"({store.role.value})"
+    return plain(store.label), plain(slot), store.state.value, store.fingerprint or "-", role
+
+
+def _placed(store: StoreStatus) -> str | None:
+    """The reason, with the path where something is wrong with what lies there."""
+    if store.reason is None or store.state is not SlotState.UNREADABLE or store.path in store.reason:
+        return store.reason
+    return f"{store.path}: {store.reason}"
+
+
+def _sentences(reason: str | None, hint: str | None) -> list[str]:
+    return ([reason] if reason else []) + ([f"next: {hint}"] if hint else [])
 
 
 def remaining(left: timedelta) -> str:

@@ -1,4 +1,4 @@
-"""Installs the real programs that the tests in this folder drive, from npm, into a cache outside the repository.
+"""Installs the real programs that these tests drive, from npm, into a cache outside the repository.
 
 A folder is complete only when its marker file exists: the marker is written last, so an install that was cut
 short is thrown away and made again. Nothing is ever skipped: what cannot be installed is one sentence on
@@ -27,6 +27,8 @@ MARKER = "complete"
 INSTALL_TIMEOUT_S = 400
 # npm is mostly waiting and unpacking: three at once keep two cores busy, more only fight over the disk.
 AT_ONCE = 3
+# npm's own settings wait a minute before they give a dead registry up.
+PATIENCE = ("--fetch-timeout=60000", "--fetch-retries=2", "--fetch-retry-mintimeout=1000")
 UNREACHABLE = ("ENOTFOUND", "ECONNREFUSED", "ECONNRESET", "EAI_AGAIN", "ETIMEDOUT", "ERR_SOCKET_TIMEOUT")
 
 
@@ -103,9 +105,9 @@ def install(wanted: Package, npm: str) -> str:
 
 
 def run_npm(wanted: Package, npm: str) -> None:
-    """`npm install` of one package; no script of the package is run, its optional platform binary comes along."""
+    """`npm install` of one package: none of its scripts is run, its optional platform binary comes along."""
     command = [npm, "install", "--prefix", str(wanted.folder), "--ignore-scripts", "--no-audit", "--no-fund"]
-    command += ["--include=optional", "--fetch-timeout=60000", "--loglevel=error"]
+    command += ["--include=optional", "--loglevel=error", *PATIENCE]
     command.append(f"{wanted.name}@{wanted.version}")
     try:
         done = subprocess.run(
@@ -146,7 +148,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def install_all() -> None:
-    """Every package of the list; the first failure is raised once the others have ended."""
+    """Every package of the list; after the first failure no other one is begun."""
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         raise InstallError("the real programs are pinned for Linux on x86_64; this machine is another")
     npm = shutil.which("npm")
@@ -154,8 +156,12 @@ def install_all() -> None:
         raise InstallError("npm was not found on PATH; the real programs are installed with it")
     with alone(cache()), ThreadPoolExecutor(AT_ONCE) as pool:
         jobs = [pool.submit(install, wanted, npm) for wanted in PACKAGES]
-        for job in jobs:
-            print(job.result(), flush=True)  # noqa: T201 - the lines are this script's result
+        try:
+            for job in jobs:
+                print(job.result(), flush=True)  # noqa: T201 - the lines are this script's result
+        except InstallError:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def main() -> int:
