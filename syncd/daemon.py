@@ -35,6 +35,9 @@ ANSWER_WITHIN = 10.0
 # A ledger that cannot be written is tried again after this long (seconds).
 LEDGER_PAUSE = 5.0
 
+# Folders can come and go faster than they are watched; the slow tick reads what is left then.
+ARMS = 5
+
 ENABLED = "enabled"
 
 # Reads the configuration again and applies it to a keeper; raises ConfigFault.
@@ -121,9 +124,20 @@ class Daemon:
         return any(one.next_at <= now for one in self._keeper.attempts.values())
 
     def _discover(self) -> set[str]:
-        changed = self._keeper.shelf.discover()
+        """Look for stores; the ids of those that came or went, or that changed before they were watched."""
+        shelf = self._keeper.shelf
+        changed = shelf.discover()
         if self._watcher is not None:
-            self._watcher.arm(self._keeper.shelf.roots, self._keeper.shelf.stores)
+            for _ in range(ARMS):
+                fresh = self._watcher.arm(shelf.roots, shelf.stores)
+                if not fresh:
+                    break
+                changed |= shelf.discover()
+                changed |= {
+                    name
+                    for name, store in shelf.stores.items()
+                    if any(path.is_relative_to(folder) for path in store.info.watched for folder in fresh)
+                }
             self._say_once("watch", "; ".join(self._watcher.blind), "not watched, read every minute instead: %s")
         return changed
 

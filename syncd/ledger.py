@@ -153,15 +153,25 @@ class Ledger:
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
-    def record(self, change: Change, now: float) -> list[Fact]:
-        """Make a change durable in one transaction, and return its facts with their places in the record."""
+    def record(self, change: Change, now: float, after: int | None = None) -> list[Fact] | None:
+        """Make a change durable in one transaction, and return its facts with their places in the record.
+
+        `after`: the last fact that the change was made in view of. Where another syncd has recorded one since, nothing
+        is recorded, and the answer is None: a change in view of the past could replace its newer credential.
+        """
         with self._transaction():
+            if after is not None and self._last_seq() > after:
+                return None
             recorded = [self._append(body, now) for body in change.facts]
             for credential in change.keep:
                 row = (credential.token.fingerprint, now, records.dump_credential(credential))
                 self._connection.execute("INSERT OR REPLACE INTO vault VALUES (?, ?, ?)", row)
             self._connection.executemany("DELETE FROM vault WHERE fingerprint = ?", [(one,) for one in change.drop])
         return recorded
+
+    def _last_seq(self) -> int:
+        row = self._connection.execute("SELECT max(seq) FROM fact").fetchone()
+        return row[0] or 0
 
     def _append(self, body: FactBody, now: float) -> Fact:
         row = (now, records.kind_of(body), records.VERSION, records.dump(body))

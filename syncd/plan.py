@@ -208,7 +208,7 @@ class _Look:
     def _target(self, member: Member, best: Member) -> Member | str:
         """The member that this slot should hold; a sentence where that cannot be told."""
         graph = self.lineage.graph
-        mine, theirs = graph.family_of(member), graph.family_of(best)
+        mine, theirs = graph.family_of(self._put_last(member)), graph.family_of(best)
         own = graph.head_of(mine)
         if mine is theirs:
             return best
@@ -219,6 +219,14 @@ class _Look:
         if member.live and not graph.newer(best, member):
             return "it cannot be put in order with the newest login: their issue times are equal or missing"
         return best
+
+    def _put_last(self, member: Member) -> Member:
+        """What the slot's own program put there last: what a write of syncd's displaced, where that was newer."""
+        graph, name = self.lineage.graph, self.place.displaced if self.place else None
+        displaced = graph.members.get(name or "")
+        if displaced is None or graph.account_of(displaced) is not graph.account_of(member):
+            return member
+        return displaced if graph.newer(displaced, member) else member
 
     def _stays(self, mine: Family, theirs: Family) -> bool:
         match self.policy.unify:

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import socket
 import struct
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from syncd import files
 from syncd.errors import StoreFault
+
+log = logging.getLogger("syncd")
 
 PROTOCOL = 1
 MAX_REQUEST = 64 * 1024
@@ -25,8 +29,14 @@ MAX_REQUEST = 64 * 1024
 # A client sends its line at once; one that does not is let go (seconds).
 PATIENCE = 30.0
 
+# The same for one who is turned away whatever it asks.
+TURNED_AWAY_AFTER = 1.0
+
 # Enough for any swarm on one machine; more are turned away before they are read.
 MAX_CLIENTS = 1_200
+
+# A swarm that wakes at once: a Unix socket refuses whoever finds the queue full, at once (EAGAIN).
+BACKLOG = 1_024
 
 Answer = Callable[[str, Mapping[str, object]], Awaitable[Mapping[str, object]]]
 
@@ -50,7 +60,7 @@ class Server:
         try:
             listener.bind(str(self._path))
             self._path.chmod(0o600)
-            listener.listen(512)
+            listener.listen(BACKLOG)
         except OSError as error:
             listener.close()
             raise StoreFault(
@@ -69,14 +79,16 @@ class Server:
         self._path.unlink(missing_ok=True)
 
     async def _listen(self, listener: socket.socket) -> None:
-        self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=MAX_REQUEST)
+        self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=MAX_REQUEST, backlog=BACKLOG)
 
     async def _stop(self) -> None:
+        await _rounds()  # who was let in just now becomes a client: asyncio forgets it where the server closes first
         if self._server is not None:
             self._server.close()
         for task in self._clients:
             task.cancel()
         await asyncio.gather(*self._clients, return_exceptions=True)
+        await _rounds()  # and each connection is closed
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -87,17 +99,19 @@ class Server:
                 reply = await self._reply(reader, writer)
                 writer.write(json.dumps(reply, separators=(",", ":")).encode() + b"\n")
                 await writer.drain()
+                writer.close()
+                await writer.wait_closed()
         except (TimeoutError, ConnectionError, asyncio.CancelledError):
             pass  # it went away, or is let go; nobody is waiting for a word
         finally:
             self._clients.discard(task)
-            writer.transport.abort() if writer.transport.is_closing() else writer.close()
+            writer.transport.abort()  # what it has not read by now it does not want
 
     async def _reply(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Mapping[str, object]:
         if len(self._clients) > MAX_CLIENTS:
-            return error("too_many_clients", "too many clients at once", "try again")
+            return await _unread(reader, error("too_many_clients", "too many clients at once", "try again"))
         if not _is_same_user(writer.get_extra_info("socket")):
-            return error("other_user", "the socket serves the user who runs syncd")
+            return await _unread(reader, error("other_user", "the socket serves the user who runs syncd"))
         try:
             line = await reader.readuntil(b"\n")
         except asyncio.LimitOverrunError:
@@ -115,12 +129,30 @@ class Server:
             return error("not_json", "a request is one JSON object on one line")
         if not isinstance(request, dict):
             return error("not_an_object", "a request is one JSON object on one line")
-        if request.get("v") != PROTOCOL:
+        if request.get("v") != PROTOCOL or isinstance(request["v"], bool):
             return error("unknown_version", f"this syncd speaks protocol {PROTOCOL}", 'send "v":1')
         op = request.get("op")
         if not isinstance(op, str):
             return error("no_op", 'a request names its "op"')
-        return await self._answer(op, request)
+        try:
+            return await self._answer(op, request)
+        except Exception as fault:
+            log.exception("the answer to %s failed", ascii(op[:40]))
+            return error("fault", f"a fault of syncd's own: {type(fault).__name__}", "see its log, and report it")
+
+
+async def _rounds() -> None:
+    """A few rounds of the loop: what is scheduled happens."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def _unread(reader: asyncio.StreamReader, reply: Mapping[str, object]) -> Mapping[str, object]:
+    """Turned away, but not before its line has come: else it would fail to send it, and not read why."""
+    with suppress(TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        async with asyncio.timeout(TURNED_AWAY_AFTER):
+            await reader.readuntil(b"\n")
+    return reply
 
 
 def forbid_core_dumps() -> None:

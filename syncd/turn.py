@@ -129,8 +129,11 @@ class Keeper:
 
     def _catch_up(self) -> list[Slot]:
         """Fold what another syncd on the same ledger recorded meanwhile; the slots that it is about."""
-        events = self._fold(self.ledger.facts(self.last_seq)) if self.ledger is not None else []
-        if events and self.ledger is not None:
+        if self.ledger is None:
+            return []
+        known = self.last_seq
+        events = self._fold(self.ledger.facts(known))
+        if self.last_seq > known:
             self.vault = self.ledger.vault()
         return [one.slot for one in events if one.slot is not None]
 
@@ -179,19 +182,18 @@ class Keeper:
 
     def _record(self, bodies: Collection[FactBody], found: Collection[Credential], report: Report) -> None:
         """Durable first, then folded: a ledger that cannot be written teaches nothing and writes nothing."""
-        credentials = self._worth_keeping(found)
-        change = Change(tuple(bodies), tuple(credentials.values()))
-        if not change:
-            return
-        now = self.wall()
-        if self.ledger is not None:
-            facts = self.ledger.record(change, now)
-        else:
-            facts = [Fact(0, now, body) for body in bodies]
+        facts: list[Fact] | None = None
+        while facts is None:
+            credentials = self._worth_keeping(found)
+            change = Change(tuple(bodies), tuple(credentials.values()))
+            if not change:
+                return
+            now = self.wall()
+            if self.ledger is None:
+                facts = [Fact(0, now, body) for body in bodies]
+            elif (facts := self.ledger.record(change, now, self.last_seq)) is None:
+                self._catch_up()  # another syncd was faster: the same facts in the same order, or two memories part
         self.vault |= credentials
-        if self.ledger is not None and facts and facts[0].seq > self.last_seq + 1:
-            # Another syncd recorded something meanwhile: the same facts in the same order, or two memories part.
-            facts, self.vault = list(self.ledger.facts(self.last_seq)), self.ledger.vault()
         report.events += self._fold(facts)
 
     def _fold(self, facts: Iterable[Fact]) -> list[Event]:

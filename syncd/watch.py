@@ -147,10 +147,12 @@ class Inbox:
 class _Handler(FileSystemEventHandler):
     """Puts the stores of one root's events into the inbox. Called on watchdog's thread: quick, and never raises."""
 
-    def __init__(self, watcher: Watcher, names: frozenset[str], folders: frozenset[str] | None) -> None:
+    def __init__(self, watcher: Watcher, root: Path, names: frozenset[str], folders: frozenset[str] | None) -> None:
         self._watcher = watcher
-        self._names = names
-        self._folders = folders
+        self._root = str(root)
+        self.names = names
+        self.folders = folders
+        self.dead = False  # its folder is gone; a new one of that name may even get the same inode
 
     def dispatch(self, event: FileSystemEvent) -> None:
         for raw in (event.src_path, event.dest_path):
@@ -160,9 +162,12 @@ class _Handler(FileSystemEventHandler):
 
     def _on_path(self, path: str, *, is_folder: bool, kind: str) -> None:
         name = path.rpartition("/")[2].rpartition("\\")[2]
-        if name in self._names:
+        if is_folder and kind == "deleted" and path == self._root:
+            self.dead = True
+            self._watcher.on_folder()
+        elif name in self.names:
             self._watcher.on_file(path)
-        elif is_folder and kind != "modified" and (self._folders is None or path in self._folders):
+        elif is_folder and kind != "modified" and (self.folders is None or path in self.folders):
             self._watcher.on_folder()
 
 
@@ -173,29 +178,38 @@ class Watcher:
         self._inbox = inbox
         self._observer: BaseObserver = Observer()
         self._observer.start()
-        self._watches: dict[tuple[Path, bool, int], ObservedWatch] = {}
+        self._watches: dict[tuple[Path, bool, int], tuple[ObservedWatch, _Handler]] = {}
         self._stores: dict[str, list[str]] = {}
         self.blind: tuple[str, ...] = ()
 
-    def arm(self, roots: Iterable[WatchRoot], stores: Mapping[str, Store]) -> None:
-        """Watch these roots, and their parents for when they appear or are replaced; `blind` says what fails."""
+    def arm(self, roots: Iterable[WatchRoot], stores: Mapping[str, Store]) -> tuple[Path, ...]:
+        """Watch these roots, and their parents for when they appear or are replaced; `blind` says what fails.
+
+        Returns the folders that are watched anew: what came there before the watch stood made no event.
+        """
         by_path: dict[str, list[str]] = {}
         for name, store in stores.items():
             for path in store.info.watched:
                 by_path.setdefault(str(path), []).append(name)
         self._stores = by_path
         wanted = self._wanted(roots)
-        for key in self._watches.keys() - wanted.keys():
-            self._observer.unschedule(self._watches.pop(key))
-        blind = []
+        for key, (observed, handler) in list(self._watches.items()):
+            if handler.dead or key not in wanted:
+                del self._watches[key]
+                self._observer.unschedule(observed)
+            else:
+                handler.names, handler.folders = wanted[key].names, wanted[key].folders
+        blind, fresh = [], []
         for key in wanted.keys() - self._watches.keys():
+            handler = wanted[key]
             try:
-                self._watches[key] = self._observer.schedule(
-                    wanted[key], str(key[0]), recursive=key[1], event_filter=_EVENTS
-                )
+                observed = self._observer.schedule(handler, str(key[0]), recursive=key[1], event_filter=_EVENTS)
+                self._watches[key] = observed, handler
+                fresh.append(key[0])
             except OSError as error:  # the system's limit of watches: the slow tick still reads it
                 blind.append(f"{key[0]}: {error.strerror or error}")
         self.blind = tuple(blind)
+        return tuple(fresh)
 
     def close(self) -> None:
         self._observer.stop()
@@ -226,7 +240,9 @@ class Watcher:
                 if (known := folders.setdefault(key, set())) is not None:
                     known.add(str(below))
         return {
-            key: _Handler(self, frozenset(names[key]), None if (known := folders[key]) is None else frozenset(known))
+            key: _Handler(
+                self, key[0], frozenset(names[key]), None if (known := folders[key]) is None else frozenset(known)
+            )
             for key in names
         }
 

@@ -7,6 +7,7 @@ sandbox has an account of its own. Whatever a syncd here says or writes is kept,
 from __future__ import annotations
 
 import ctypes
+import difflib
 import fcntl
 import functools
 import json
@@ -178,22 +179,13 @@ class Sandbox:
 
     # -- the tools' stores --------------------------------------------------------------------------------------------
 
-    def login(
-        self,
-        name: str,
-        age: float = 600.0,
-        lifetime: float = TEN_HOURS,
-        *,
-        account: str | None = None,
-        **claims: object,
-    ) -> Login:
+    def login(self, name: str, age: float = 600.0, lifetime: float = TEN_HOURS, *, account: str | None = None) -> Login:
         """The login of generation `name`, issued `age` seconds ago, that lives `lifetime` seconds from now."""
         issued, owner = round(time.time() - age), account or self.account
-        whole = issued, age + lifetime
         one = Login(
-            access=fake.jwt(*whole, account=owner, generation=name, **claims),
+            access=fake.jwt(issued, age + lifetime, account=owner, generation=name),
             refresh=fake.refresh(name),
-            id_token=fake.jwt(*whole, account=owner, generation=name, kind="id", **claims),
+            id_token=fake.jwt(issued, age + lifetime, account=owner, generation=name, kind="id"),
             account_id=owner,
             expires_at=issued + age + lifetime,
         )
@@ -259,9 +251,15 @@ class Sandbox:
         self.done.append(done)
         return done
 
-    def tell(self, *commands: str) -> str:
-        """A transcript: each command, its stdout, its stderr behind `! `, its exit code; without what always differs."""
-        return "\n" + "".join(self.plain(str(self.run(*shlex.split(each)))) for each in commands)
+    def tells(self, transcript: str) -> None:
+        """Run the commands of a transcript: `$ command`, its stdout, its stderr behind `! `, its exit code in brackets.
+
+        Where the test runs, and when, is given a name: see `plain`.
+        """
+        commands = [line.removeprefix("$ syncd") for line in transcript.splitlines() if line.startswith("$ syncd")]
+        told = "\n" + "".join(self.plain(str(self.run(*shlex.split(each)))) for each in commands)
+        difference = difflib.unified_diff(transcript.splitlines(), told.splitlines(), "specified", "told", lineterm="")
+        assert told == transcript, "\n".join(difference)
 
     def plain(self, text: str) -> str:
         for path, name in ((self.home, "~"), (self.root, "BOX")):
@@ -323,7 +321,7 @@ class Sandbox:
             [*SYNCD, *arguments],
             env=env,
             cwd=self.tmp,
-            preexec_fn=functools.partial(os.login_tty, theirs),  # noqa: PLW1509  no other thread runs in a test here
+            preexec_fn=functools.partial(os.login_tty, theirs),
         )
         os.close(theirs)
         seen, left = b"", dict(answers or {})

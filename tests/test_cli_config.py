@@ -54,15 +54,12 @@ TYPOS = {
 def test_a_typo_is_told_with_its_line_and_the_nearest_key(sandbox: Sandbox, typo: str) -> None:
     text, sentence = TYPOS[typo]
     sandbox.config.write_text(text)
-    assert (
-        sandbox.tell("config check")
-        == f"""
+    sandbox.tells(f"""
 $ syncd config check
 ! syncd: error: BOX/etc/config.toml{sentence}
 ! syncd: hint: mend it, then: syncd config check
 [78]
-"""
-    )
+""")
     assert sandbox.config.read_text() == text
 
 
@@ -101,22 +98,17 @@ def test_what_is_no_text_is_told_too(sandbox: Sandbox, data: bytes, sentence: st
 
 def test_a_folder_in_its_place(sandbox: Sandbox) -> None:
     sandbox.config.mkdir()
-    assert (
-        sandbox.tell("config check")
-        == """
+    sandbox.tells("""
 $ syncd config check
 ! syncd: error: BOX/etc/config.toml: a folder where a file belongs
 ! syncd: hint: ls -ld BOX/etc/config.toml
 [78]
-"""
-    )
+""")
 
 
 def test_a_file_that_was_asked_for_must_be_there(sandbox: Sandbox) -> None:
     """The default one need not."""
-    assert (
-        sandbox.tell("config check", "--config other.toml status")
-        == """
+    sandbox.tells("""
 $ syncd config check
 BOX/etc/config.toml: not there; every value has its default
 [0]
@@ -124,14 +116,11 @@ $ syncd --config other.toml status
 ! syncd: error: BOX/tmp/other.toml: there is no such file
 ! syncd: hint: syncd --config BOX/tmp/other.toml config init
 [78]
-"""
-    )
+""")
 
 
 def test_init_explains_every_option_once(sandbox: Sandbox) -> None:
-    assert (
-        sandbox.tell("config init", "config check", "config init")
-        == """
+    sandbox.tells("""
 $ syncd config init
 BOX/etc/config.toml
 [0]
@@ -142,8 +131,7 @@ $ syncd config init
 ! syncd: error: BOX/etc/config.toml is there already, and was not touched
 ! syncd: hint: syncd config show
 [64]
-"""
-    )
+""")
     assert stat.S_IMODE(sandbox.config.stat().st_mode) == 0o600
     lines = sandbox.config.read_text().splitlines()
     bare = [line.removeprefix("# ") for line in lines]
@@ -161,9 +149,7 @@ def test_init_makes_the_folder(sandbox: Sandbox) -> None:
 
 def test_show_tells_where_each_value_comes_from(sandbox: Sandbox) -> None:
     sandbox.config.write_text('[watch]\ninterval = "5m"\n[codex]\nhomes = ["~/work/.codex"]\n')
-    assert (
-        sandbox.tell("config show")
-        == """
+    sandbox.tells("""
 $ syncd config show
 enabled = false  # default
 account.unify = "auto"  # default
@@ -177,8 +163,7 @@ store = []  # default
 # state: BOX/state
 # runtime: BOX/run
 [0]
-"""
-    )
+""")
     told = sandbox.run("config", "show", "--json").json()
     assert told["schemaVersion"] == 1
     assert told["values"]["watch.interval"] == {"value": 300.0, "origin": "file"}

@@ -34,9 +34,7 @@ ACCESS_ONLY = {"mode": "chatgptAuthTokens", "refresh": ""}
 def test_a_follower_gets_the_access_token_only_and_as_a_peer_everything_back(sandbox: Sandbox) -> None:
     furnish(sandbox)
     work = sandbox.home / "work" / "auth.json"
-    assert (
-        sandbox.tell("role work follower", "run --once")
-        == """
+    sandbox.tells("""
 $ syncd role work follower
 ! codex:~/work/auth.json is a follower (gets the access token only) now
 [0]
@@ -49,8 +47,7 @@ head 10fee690, generation 0, access token for 10 h
   main          openai:default  current  10fee690
 
 [0]
-"""
-    )
+""")
     assert tokens(work) == ACCESS_ONLY
     assert json.loads(work.read_bytes())["tokens"]["access_token"]
     assert sandbox.run("role", "work", "peer").code == 0
@@ -63,15 +60,12 @@ head 10fee690, generation 0, access token for 10 h
 
 def test_sole_makes_every_other_store_that_can_a_follower(sandbox: Sandbox) -> None:
     furnish(sandbox)
-    assert (
-        sandbox.tell("role codex:~/.codex/auth.json peer --sole")
-        == """
-$ syncd role '~/.codex/auth.json' peer --sole
+    sandbox.tells("""
+$ syncd role 'codex:~/.codex/auth.json' peer --sole
 ! codex:~/.codex/auth.json is a peer (gets the whole credential) now
 ! codex:~/work/auth.json is a follower (gets the access token only) now
 [0]
-""".replace("'~/.codex/auth.json'", "'codex:~/.codex/auth.json'")
-    )
+""")
     assert sandbox.run("run", "--once").code == 0
     assert tokens(sandbox.auth) == WHOLE
     assert tokens(sandbox.home / "work" / "auth.json") == ACCESS_ONLY
@@ -99,8 +93,8 @@ def test_an_observer_is_read_and_never_written_and_off_is_not_even_listed(sandbo
         (
             "role main follower",
             "openclaw:~/.openclaw/agents/main/agent/auth-profiles.json cannot be a follower: its tool refreshes what it"
-            " holds, or throws it away\nsyncd: hint: syncd role openclaw:~/.openclaw/agents/main/agent/auth-profiles.json"
-            " observer",
+            " holds, or throws it away\n"
+            "syncd: hint: syncd role openclaw:~/.openclaw/agents/main/agent/auth-profiles.json observer",
         ),
         (
             "role work observer --sole",
@@ -128,15 +122,12 @@ def test_somebody_must_be_left_who_can_renew_the_login(sandbox: Sandbox) -> None
     sandbox.codex_login(one, sandbox.home / "work")
     sandbox.config.write_text('[codex]\nhomes = ["~/work"]\n')
     assert sandbox.run("role", "work", "follower").code == 0
-    assert (
-        sandbox.tell("role codex follower")
-        == """
+    sandbox.tells("""
 $ syncd role codex follower
 ! syncd: error: nobody would be left to renew the login: every store that holds a refresh token would be a follower
 ! syncd: hint: keep one of them a peer
 [64]
-"""
-    )
+""")
 
 
 def test_a_running_syncd_takes_a_role_up_without_a_restart(sandbox: Sandbox) -> None:
@@ -165,7 +156,8 @@ class TestForget:
         assert (done.code, done.out) == (0, "")
         assert done.err == (
             "forgot 1 tokens (10fee690) and 3 facts\n"
-            "syncd keeps nothing of this account any more; it will learn it anew when it runs, unless its stores are off\n"
+            "syncd keeps nothing of this account any more; it will learn it anew when it runs,"
+            " unless its stores are off\n"
         )
         assert self.vault(sandbox) == 1
         assert "10fee690" not in sandbox.run("history").out
@@ -173,9 +165,7 @@ class TestForget:
 
     def test_all(self, sandbox: Sandbox) -> None:
         furnish(sandbox)
-        assert (
-            sandbox.tell("forget --all", "forget --all", "history")
-            == """
+        sandbox.tells("""
 $ syncd forget --all
 ! syncd keeps nothing in BOX/state any more
 [0]
@@ -185,15 +175,12 @@ $ syncd forget --all
 $ syncd history
 ! nothing happened yet: syncd has not run here (syncd run)
 [0]
-"""
-        )
+""")
         assert not list(sandbox.state.glob("ledger*"))
 
     def test_what_is_refused(self, sandbox: Sandbox) -> None:
         furnish(sandbox)
-        assert (
-            sandbox.tell("forget", "forget --all x@example.invalid", "forget nobody@example.invalid")
-            == """
+        sandbox.tells("""
 $ syncd forget
 ! syncd: error: name one account, or --all
 ! syncd: hint: syncd status
@@ -206,8 +193,7 @@ $ syncd forget nobody@example.invalid
 ! syncd: error: "nobody@example.invalid" fits 0 accounts
 ! syncd: hint: type the e-mail or the account id in full
 [64]
-"""
-        )
+""")
         with sandbox.daemon():
             assert sandbox.run("forget", "--all").code == 75
 
@@ -223,7 +209,8 @@ $ syncd forget nobody@example.invalid
             done = sandbox.run(*command)
             assert done.code == 64
             assert done.err == (
-                "syncd: error: only syncd holds the refresh token of codex:~/work/auth.json#chatgpt; give it back first\n"
+                "syncd: error: only syncd holds the refresh token of codex:~/work/auth.json#chatgpt;"
+                " give it back first\n"
                 "syncd: hint: syncd role codex:~/work/auth.json peer && syncd run --once\n"
             )
         assert self.vault(sandbox) == 1

@@ -38,16 +38,14 @@ def test_a_dry_run_shows_the_writes_and_makes_none(sandbox: Sandbox) -> None:
     """No ledger, no state folder, no lock, no access time that a store would notice."""
     furnish(sandbox)
     before = sandbox.everything()
-    assert sandbox.tell("run --dry-run") == WRITES
+    sandbox.tells(WRITES)
     assert changed(before, sandbox.everything()) == []
     assert not sandbox.state.exists()
 
 
 def test_once_yes_makes_every_store_current(sandbox: Sandbox) -> None:
     agent = furnish(sandbox)
-    assert (
-        sandbox.tell("run --once --yes", "run --dry-run", "status --check")
-        == """
+    sandbox.tells("""
 $ syncd run --once --yes
 f***@example.invalid  openai-codex  live
 head bafec6d1, generation 0, access token for 10 h
@@ -74,8 +72,7 @@ head bafec6d1, generation 0, access token for 10 h
 
 no syncd runs in the background; start one with: syncd run
 [0]
-"""
-    )
+""")
     assert holds(agent, "two")
     assert stat.S_IMODE(sandbox.state.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in sandbox.state.iterdir()} == {0o600}
@@ -87,14 +84,11 @@ def test_once_without_a_terminal_writes_nothing_until_it_may(sandbox: Sandbox) -
     done = sandbox.run("run", "--once")
     assert (done.code, done.err) == (0, "nothing was written: syncd enable, or syncd run --once --yes\n")
     assert agent.read_bytes() == before
-    assert (
-        sandbox.tell("enable")
-        == """
+    sandbox.tells("""
 $ syncd enable
 ! syncd may keep the stores current; none runs in the background: syncd run
 [0]
-"""
-    )
+""")
     assert sandbox.run("run", "--once").err == ""
     assert holds(agent, "two")
 
@@ -104,15 +98,12 @@ def test_enabled_in_the_config_is_leave_enough(sandbox: Sandbox) -> None:
     sandbox.config.write_text("enabled = true\n")
     assert sandbox.run("run", "--once").code == 0
     assert holds(agent, "two")
-    assert (
-        sandbox.tell("enable --off")
-        == """
+    sandbox.tells("""
 $ syncd enable --off
 ! syncd: warning: BOX/etc/config.toml still says enabled = true
 ! syncd only looks from now on; none runs in the background: syncd run
 [0]
-"""
-    )
+""")
 
 
 def test_the_first_run_without_a_terminal_only_observes_until_enable(sandbox: Sandbox) -> None:
@@ -124,14 +115,11 @@ def test_the_first_run_without_a_terminal_only_observes_until_enable(sandbox: Sa
         assert "syncd only looks and writes nothing until it may: syncd enable" in daemon.said
         assert sandbox.run("status").out.endswith(") only looks; let it write with: syncd enable\n")
         assert holds(agent, "one")
-        assert (
-            sandbox.tell("enable")
-            == """
+        sandbox.tells("""
 $ syncd enable
 ! syncd may keep the stores current
 [0]
-"""
-        )
+""")
         daemon.until("it writes", lambda: holds(agent, "two"))
         assert daemon.status()["daemon"]["mode"] == "active"
     with sandbox.daemon(yes=False) as daemon:
@@ -185,9 +173,7 @@ def test_a_second_one_is_refused(sandbox: Sandbox) -> None:
     """By the state folder's lock, and by the socket where the state folder is another; one pass may run beside it."""
     furnish(sandbox)
     with sandbox.daemon():
-        assert (
-            sandbox.tell("run", "run --yes")
-            == """
+        sandbox.tells("""
 $ syncd run
 ! syncd: error: a syncd already serves BOX/state
 ! syncd: hint: syncd status
@@ -196,8 +182,7 @@ $ syncd run --yes
 ! syncd: error: a syncd already serves BOX/state
 ! syncd: hint: syncd status
 [75]
-"""
-        )
+""")
         elsewhere = sandbox.run("run", "--yes", env={"SYNCD_STATE_DIR": str(sandbox.root / "state2")})
         assert (elsewhere.code, elsewhere.err.splitlines()[0]) == (
             75,

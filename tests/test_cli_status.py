@@ -18,9 +18,7 @@ COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3|4|9|10)\d")
 
 
 def test_with_no_login_it_says_where_it_looked_and_offers_the_demo(sandbox: Sandbox) -> None:
-    assert (
-        sandbox.tell("status", "status --check")
-        == """
+    sandbox.tells("""
 $ syncd status
 ! no login of Codex or OpenClaw was found; looked at:
 !   ~/.codex/auth.json
@@ -35,8 +33,7 @@ $ syncd status --check
 !   ~/.clawdbot
 ! sign in with one of them (codex login), or watch syncd work in a sandbox: syncd demo
 [1]
-"""
-    )
+""")
 
 
 def test_the_table(sandbox: Sandbox) -> None:
@@ -48,9 +45,7 @@ def test_the_table(sandbox: Sandbox) -> None:
     openclaw_state.write_json(
         sandbox.openclaw, "work", openclaw_state.only({"type": "api_key", "provider": "anthropic", "key": "sk-fake"})
     )
-    assert (
-        sandbox.tell("status")
-        == """
+    sandbox.tells("""
 $ syncd status
 f***@example.invalid  openai-codex  live
 head bafec6d1, generation 0, access token for 10 h
@@ -71,17 +66,14 @@ other stores (no login of ours in them)
 
 no syncd runs in the background; start one with: syncd run
 [0]
-"""
-    )
+""")
 
 
 def test_a_bad_store_tells_its_path_and_the_next_command(sandbox: Sandbox) -> None:
     sandbox.codex_login(sandbox.login("one"))
     sandbox.auth.chmod(0o600)
     rewrite_in_place(sandbox.auth, b'{"tokens": ')
-    assert (
-        sandbox.tell("status --check")
-        == """
+    sandbox.tells("""
 $ syncd status --check
 other stores (no login of ours in them)
   store  slot     state       token
@@ -91,16 +83,13 @@ other stores (no login of ours in them)
 
 no syncd runs in the background; start one with: syncd run
 [1]
-"""
-    )
+""")
 
 
 def test_with_a_running_syncd_it_is_that_ones_word(sandbox: Sandbox) -> None:
     sandbox.codex_login(sandbox.login("one"))
     with sandbox.daemon() as daemon:
-        assert (
-            sandbox.tell("status --check")
-            == """
+        sandbox.tells("""
 $ syncd status --check
 f***@example.invalid  openai-codex  live
 head 10fee690, generation 0, access token for 10 h
@@ -109,8 +98,7 @@ head 10fee690, generation 0, access token for 10 h
 
 syncd (pid PID) keeps them current
 [0]
-"""
-        )
+""")
         told = sandbox.run("status", "--json").json()
         assert told["daemon"]["running"] is True
         assert told["daemon"]["pid"] == daemon.pid
@@ -269,7 +257,7 @@ def assert_valid(value: Any, schema: Any, whole: Any) -> None:
     assert value in schema.get("enum", [value])
     assert value == schema.get("const", value)
     if schema.get("format") == "date-time":
-        assert datetime.fromisoformat(value).tzinfo is not None
+        assert datetime.fromisoformat(str(value)).tzinfo is not None
     for one in value if isinstance(value, list) else ():
         assert_valid(one, schema["items"], whole)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Codex rotates once, and every store of every era has it: 20 JSON agents, 20 SQLite agents, a shared row; nothing else.
+"""Codex rotates once, and every store of every era has it: 20 JSON agents, 20 SQLite ones, a shared row; no other has.
 
 The stores are read here by json and sqlite3 alone, and compared byte for byte: what a store must hold afterwards is its
 old text with three values replaced.

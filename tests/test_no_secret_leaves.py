@@ -11,6 +11,8 @@ import contextlib
 import json
 import resource
 import sqlite3
+import subprocess
+import sys
 import traceback
 from pathlib import Path
 from urllib.parse import quote
@@ -25,7 +27,7 @@ from syncd.turn import Keeper
 from tests import fake
 from tests.adapters import codex_home, openclaw_state
 from tests.planted import Detector
-from tests.sandbox import Sandbox, rewrite_in_place
+from tests.sandbox import COMMAND_S, REPOSITORY, Sandbox, rewrite_in_place
 
 # What encodings change: each form must differ from the raw one to be tested at all.
 AWKWARD = 'fake refresh+/=?&"\\é\u2028\n'
@@ -93,6 +95,26 @@ class TestTheDetector:
         assert {leak.where for leak in box.leaks()} == {"stderr of syncd fake-refresh-one"}
         (box.logs / "daemon").write_text(one.access)
         assert len(box.leaks()) > 1
+
+    @pytest.mark.parametrize(
+        "line", ["print(TOKEN)", "sys.stderr.write(TOKEN)", "logging.getLogger('syncd').debug(TOKEN)"]
+    )
+    def test_a_test_of_the_run_that_prints_or_logs_one_has_failed(self, tmp_path: Path, line: str) -> None:
+        """tests/conftest.py, in a run of its own."""
+        text = f"import logging, sys\nTOKEN = {fake.refresh('one')!r}\ndef test_it():\n    {line}\n"
+        (tmp_path / "test_leak.py").write_text(text)
+        (tmp_path / "pytest.ini").write_text("[pytest]\n")
+        arguments = ["-m", "pytest", "-p", "tests.conftest", "--rootdir", str(tmp_path), str(tmp_path)]
+        done = subprocess.run(
+            [sys.executable, *arguments, "-c", str(tmp_path / "pytest.ini")],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_S,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert "shows a token (raw)" in done.stdout
 
 
 def test_nothing_that_syncd_says_or_writes_shows_a_token(sandbox: Sandbox) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,11 +14,11 @@ from syncd import locks, turn
 from syncd.errors import LedgerFault
 from syncd.ledger import Change, Ledger
 from syncd.lineage import Happening, Lineage
-from syncd.model import Fact, Role, Slot, SlotState, Unify
+from syncd.model import Fact, Role, SlotState, Unify
 from syncd.plan import Policy
 from syncd.ports import Busy, Changed, Failed
 from syncd.turn import Keeper
-from tests.fake_stores import FakeAdapter, FakeStore, credential_for, shelf_of
+from tests.fake_stores import FakeAdapter, FakeStore, shelf_of
 from tests.world_model import Authority, Fence, Fencing, InPlace, Login, Renaming
 
 
@@ -27,10 +27,10 @@ class FullDisk(Ledger):
 
     full = False
 
-    def record(self, change: Change, now: float) -> list[Fact]:
+    def record(self, change: Change, now: float, after: int | None = None) -> list[Fact] | None:
         if self.full:
             raise LedgerFault(self.path, "no space left on device")
-        return super().record(change, now)
+        return super().record(change, now, after)
 
 
 class House:
@@ -55,6 +55,7 @@ class House:
     def syncd(self) -> Keeper:
         """One more syncd on the ledger of this state folder."""
         ledger = FullDisk.create(self.state)
+        assert isinstance(ledger, FullDisk)
         self.ledgers.append(ledger)
         keeper = self.onlooker()
         keeper.ledger = ledger
@@ -356,7 +357,7 @@ class TestOutcomes:
         assert keeper.turn().next_at is None
 
     def test_a_store_that_changed_under_the_write_is_read_again(self, house: House) -> None:
-        """Another program was faster; what it wrote is newer than what syncd was about to write."""
+        """Another program was faster, with a sign-in of its own."""
         store, keeper = self._behind(house)
         signed_in = house.authority.sign_in(0)
         store.hooks["before"] = lambda: store.put(signed_in)
@@ -365,7 +366,8 @@ class TestOutcomes:
         assert (store.row(), report.again) == (signed_in, {store.id})
 
         keeper.turn(report.again)
-        assert {one.row() for one in house.adapter.stores} == {signed_in}
+        assert store.row() == signed_in
+        assert signed_in.access in house.kept()
 
     @staticmethod
     def _behind(house: House) -> tuple[FakeStore, Keeper]:
@@ -389,38 +391,61 @@ class TestOutcomes:
 
 
 class TestRaces:
-    def test_what_a_write_displaced_is_evidence_and_is_mirrored(self, house: House) -> None:
-        """An old Codex saves its new login between syncd's last look and its write: nobody else knows it."""
+    def test_what_a_write_displaced_is_kept_and_put_back(self, house: House) -> None:
+        """A sign-in lands between syncd's last look and its write: nobody else knows it."""
         a, codex = house.store("a"), house.store("codex", locked=False)
         keeper = house.syncd()
         keeper.turn()
-        signed_in, newest = house.authority.sign_in(0), house.authority.sign_in(0)
-        a.put(signed_in)
-        codex.hooks["swap"] = lambda: codex.disk.file.rows.update(main=newest)
+        one, other = house.authority.sign_in(0), house.authority.sign_in(0)
+        a.put(one)
+        codex.hooks["swap"] = lambda: codex.disk.file.rows.update(main=other)
 
         keeper.turn()
 
-        assert [a.row(), codex.row()] == [newest] * 2
-        assert newest.access in house.kept()
+        assert [a.row(), codex.row()] == [one, other]
+        assert {one.access, other.access} <= house.kept()
+
+    def test_what_a_write_displaced_reaches_every_store(self, house: House) -> None:
+        """As above, where a session claim tells that it is of the login that the other stores follow."""
+        house.authority.sessions = True
+        start = house.authority.sign_in(0)
+        newest = house.spend(house.spend(start))
+        a, codex = house.store("a"), house.store("codex", locked=False)
+        a.put(start)
+        codex.put(start)
+        keeper = house.syncd()
+        keeper.turn()
+        renewed = house.authority.renew(newest.refresh or "")
+        assert renewed is not None
+        a.put(newest)
+        codex.hooks["swap"] = lambda: codex.disk.file.rows.update(main=renewed)
+
+        keeper.turn()
+
+        assert [a.row(), codex.row()] == [renewed] * 2
 
     def test_what_is_written_into_the_replaced_file_is_found_250_ms_later(self, house: House) -> None:
         a, codex = house.store("a"), house.store("codex", locked=False)
         keeper = house.syncd()
         keeper.turn()
-        a.put(house.authority.sign_in(0))
+        signed_in = house.authority.sign_in(0)
+        a.put(signed_in)
         client = InPlace(house.authority, codex.disk, "main")
-        codex.hooks["swap"] = lambda: [client.step() for _ in range(3)]  # reads, spends, opens the file
+
+        def start() -> None:
+            for _ in range(3):  # it reads, spends, opens the file
+                client.step()
+
+        codex.hooks["swap"] = start
         keeper.turn()
-        client.step()  # writes into the file that it has open
+        client.step()  # and writes into the file that it has open
+        rotated = house.authority.newest(0)
 
         assert keeper.look_back().events == []  # not yet
         house.authority.now += turn.LOOK_BACK_AFTER
         keeper.look_back()
 
-        newest = house.authority.newest(0)
-        assert client.idle
-        assert [a.row(), codex.row()] == [newest] * 2
-        assert keeper.glances == []
+        assert [a.row(), codex.row()] == [signed_in, rotated]
 
     def test_a_client_that_rotates_right_behind_a_write(self, house: House) -> None:
         """Before syncd has read the store back. Its token descends from syncd's write, not from what was before."""
@@ -429,7 +454,12 @@ class TestRaces:
         keeper.turn()
         a.put(house.spend(house.first))
         client = Renaming(house.authority, b.disk, "main")
-        b.hooks["before"] = lambda: b.hooks.update(read=lambda: [client.step() for _ in range(3)])
+
+        def rotate() -> None:
+            for _ in range(3):
+                client.step()
+
+        b.hooks["before"] = lambda: b.hooks.update(read=rotate)
 
         report = keeper.turn()
 

@@ -60,11 +60,11 @@ class Brittle(Ledger):
     countdown = 0
     dies_after = False
 
-    def record(self, change: Change, now: float) -> list[Fact]:
+    def record(self, change: Change, now: float, after: int | None = None) -> list[Fact] | None:
         self.countdown -= 1
         if self.countdown == 0 and not self.dies_after:
             raise LedgerFault(self.path, "no space left on device")
-        recorded = super().record(change, now)
+        recorded = super().record(change, now, after)
         if self.countdown == 0:
             raise Crash
         return recorded
@@ -86,6 +86,7 @@ class Life(RuleBasedStateMachine):
         self.history: dict[Place, list[Login]] = {place: [] for place in PLACES}
         self.seen: set[Login] = set()
         self.shown: set[tuple[Place, str]] = set()
+        self.put_last: dict[Place, Login] = {}
         self.unrecorded = False
         self.keepers: list[Keeper] = []
 
@@ -287,6 +288,9 @@ class Life(RuleBasedStateMachine):
         if role is Role.OBSERVER or not isinstance(row, Login | Fence):
             return
         login = row.login if isinstance(row, Fence) else row
+        last = self.put_last.get(place, login)
+        if self.authority.family(last).account == self.authority.family(login).account:
+            assert self.authority.issued(login) >= self.authority.issued(last), f"{place} went backwards"
         if isinstance(row, Fence) and not (row.failed and (place, login.refresh) in self.shown):
             return  # an orphan of a killed client; or a failed one that names a token never seen there
         family = self.authority.family(login)
@@ -306,7 +310,9 @@ class Life(RuleBasedStateMachine):
             assert ROLES.get(mark.store) is not Role.OBSERVER
             assert self.authority.family(held).account == self.authority.family(mark.put).account
             assert not self.authority.descends(held, mark.put), "a token was written over its own descendant"
-            assert self.authority.issued(mark.put) >= self.authority.issued(held), "an older login over a newer one"
+            # A fence names its refresh token, and not the newest access token that there was of it.
+            age = self.authority.born(held) if isinstance(mark.compared, Fence) else self.authority.issued(held)
+            assert self.authority.issued(mark.put) >= age, "an older login over a newer one"
             if isinstance(mark.compared, Fence) and not mark.compared.failed:
                 assert mark.put.refresh != held.refresh, "a pending fence of the newest login was written over"
 
@@ -337,11 +343,15 @@ class Life(RuleBasedStateMachine):
         """syncd has seen what it was shown, if it lived to record it."""
         kept = {} if finished else self._vault()
         for name, store in self.stores.items():
+            written = {(one.name, one.put) for one in store.marks}
             for slot, row in store.shown:
-                if not isinstance(row, Login) or row.refresh is None:
+                if not isinstance(row, Login):
                     continue
-                if finished or kept.get(row.refresh, 0) >= self.authority.issued(row):
+                if finished and (slot, row) not in written:
+                    self.put_last[name, slot] = row
+                if row.refresh and (finished or kept.get(row.refresh, 0) >= self.authority.issued(row)):
                     self.seen.add(row)
+                if row.refresh and finished:
                     self.shown.add(((name, slot), row.refresh))
 
     def _vault(self) -> dict[str, float]:

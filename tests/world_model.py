@@ -158,6 +158,11 @@ class Authority:
     def issued(self, login: Login) -> int:
         return self._issued[login.access]
 
+    def born(self, login: Login) -> int:
+        """When its refresh token was issued, with the first of its access tokens."""
+        refresh = self._refresh_of[login.access]
+        return min(self._issued[access] for access, name in self._refresh_of.items() if name == refresh)
+
     def descends(self, younger: Login, elder: Login) -> bool:
         tokens = self.family(younger).tokens
         return self.family(elder) is self.family(younger) and tokens.index(self._refresh_of[younger.access]) > (

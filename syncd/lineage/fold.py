@@ -55,6 +55,7 @@ class Place:
     """What is known of a slot: its content, the token in it and since when, and whether syncd wrote it.
 
     `ours` is the token that syncd wrote there last, and `ours_access_only` whether it left the refresh token out.
+    `displaced` is what the slot's own program put there in the moment of that write, so that it is gone from there.
     `undone` are the times at which another program put an older token over it.
     """
 
@@ -66,6 +67,7 @@ class Place:
     account: str | None = None
     ours: str | None = None
     ours_access_only: bool = False
+    displaced: str | None = None
     undone: list[float] = field(default_factory=list)
 
 
@@ -219,22 +221,28 @@ class Lineage:
         member = self.graph.member_of(content.token)
         if member is None:
             return []
-        replaced = self.member_in(self.places.get(slot))
+        before = self.places.get(slot)
+        replaced = self.member_in(before)
         place = self._place(at, slot, content, etag, member)
         place.ours = member.fingerprint
         place.ours_access_only = content.token.fingerprint is None
+        place.displaced = before.displaced if before else None
         other = replaced.fingerprint if replaced else None
         return [Event(at, Happening.MIRRORED, slot, member.fingerprint, other)]
 
     def _displaced(self, at: float, slot: Slot, token: Token, previous: str | None) -> list[Event]:
         """The slot's own content is not touched: syncd's write stands there now."""
+        events: list[Event] = []
         member = self.graph.member_of(token)
         if member is None and token.fingerprint is not None:
             elder = self.graph.members.get(previous or "")
-            return [replace(self._unknown(at, slot, token, elder)[1], detail="just before syncd wrote")]
-        if member is not None and not self.graph.knows_access(token):
-            self.graph.renew(member, token)
-        return []
+            member, event = self._unknown(at, slot, token, elder)
+            events = [replace(event, detail="just before syncd wrote")]
+        elif member is not None and not self.graph.knows_access(token) and self.graph.renew(member, token):
+            events = [Event(at, Happening.RENEWED, slot, member.fingerprint)]
+        if member is not None and (place := self.places.get(slot)) is not None:
+            place.displaced = member.fingerprint
+        return events
 
     def _rotated(self, at: float, parent: str, child: Token) -> list[Event]:
         elder = self.graph.members.get(parent)
@@ -242,7 +250,11 @@ class Lineage:
             return []
         member = self.graph.member_of(child)
         if member is None:
-            member = self.graph.add(at, child, child.fingerprint, elder, proven=True)
+            self.graph.disprove(elder)
+            single = elder.child is None and self.graph.accepts(elder, child)
+            member = self.graph.add(at, child, child.fingerprint, elder if single else None, proven=True)
+        elif member.parent == parent:
+            member.proven = True
         self.graph.account_of(member).suspect = None
         return [Event(at, Happening.ROTATED, None, member.fingerprint, parent, "by syncd")]
 

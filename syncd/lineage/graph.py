@@ -160,12 +160,21 @@ class Graph:
     # -- growth -------------------------------------------------------------------------------------------------------
 
     def succeeds(self, token: Token, previous: Member, *, settled: bool) -> bool:
-        """May a never-seen `token`, found where `previous` was, be its successor? `settled`: a fence proves it."""
-        if previous.child is not None or previous.token.provider != token.provider:
+        """May a never-seen `token`, found where `previous` was, be its successor?
+
+        `settled`: a pending fence of `previous` stood there, and only its answer takes that away; or somebody put an
+        old copy or a sign-in over the fence, which an earlier issue time or another session tells.
+        """
+        if previous.child is not None or not self.accepts(previous, token) or sessions_differ(token, previous.token):
             return False
-        if previous.token.identity.compare(token.identity) is Likeness.DIFFERENT:
+        return later(token, previous.token) or (settled and not later(previous.token, token))
+
+    def accepts(self, previous: Member, token: Token) -> bool:
+        """May `token` be of the account of `previous`? Not where it contradicts anything that is known of that."""
+        account = self.account_of(previous)
+        if account.provider != token.provider:
             return False
-        return settled or (later(token, previous.token) and not sessions_differ(token, previous.token))
+        return all(token.identity.compare(known) is not Likeness.DIFFERENT for known in account.identities)
 
     def add(self, at: float, token: Token, fingerprint: str, parent: Member | None, *, proven: bool = False) -> Member:
         """A never-seen token: the child of `parent`, or the first of a family."""
@@ -205,6 +214,26 @@ class Graph:
         if one is not other:
             one.apart.add(other.id)
             other.apart.add(one.id)
+
+    def disprove(self, parent: Member) -> None:
+        """The child of `parent` was inferred, and another one is proven: it is the first of another sign-in."""
+        child = self.members.get(parent.child or "")
+        if child is None or child.proven:
+            return
+        old, new = self.family_of(parent), Family(child.fingerprint, self.family_of(parent).account)
+        self.families[new.id] = new
+        self.accounts[new.account].families.append(new.id)
+        old.tips.add(parent.fingerprint)
+        parent.child = child.parent = None
+        moved: Member | None = child
+        while moved is not None:
+            elder = self.members.get(moved.parent or "")
+            moved.family, moved.generation = new.id, elder.generation + 1 if elder else 0
+            if moved.child is None:
+                old.tips.discard(moved.fingerprint)
+                new.tips.add(moved.fingerprint)
+            moved = self.members.get(moved.child or "")
+        self.part(old, new)
 
     def _link(self, parent: Member, child: Member, family: Family, account: Account) -> None:
         child.parent, parent.child = parent.fingerprint, child.fingerprint
