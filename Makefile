@@ -16,6 +16,7 @@ run: $(VENV)/installed
 
 demo: $(VENV)/installed
 	@$(BIN)/syncd demo $(ARGS)
+	@echo "here: .venv/bin/syncd; or first: export PATH=\"$(CURDIR)/.venv/bin:\$$PATH\"" >&2
 
 check: $(VENV)/developed
 	$(BIN)/ruff format --check .

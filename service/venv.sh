@@ -18,7 +18,7 @@ for name in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
     fi
 done
 if [ -z "$python" ]; then
-    found=$(python3 --version 2>/dev/null || echo "no python3")
+    found=$("${PYTHON:-python3}" --version 2>/dev/null || echo "no ${PYTHON:-python3}")
     fail "Python 3.11 or newer is needed, and $found is here" "Debian: apt install python3.11; macOS: brew install python"
 fi
 

@@ -47,13 +47,10 @@ Reload = Callable[[Keeper], Config]
 class Daemon:
     """A keeper, watched and served."""
 
-    def __init__(
-        self, keeper: Keeper, ledger: Ledger, config: Config, *, reload: Reload, socket: Path, yes: bool
-    ) -> None:
+    def __init__(self, keeper: Keeper, ledger: Ledger, config: Config, *, reload: Reload, socket: Path) -> None:
         self._keeper = keeper
         self._ledger = ledger
         self._config = config
-        self._yes = yes
         self._reload = reload
         self._server = Server(socket, self.answer)
         self._inbox = Inbox()
@@ -66,7 +63,7 @@ class Daemon:
     @property
     def active(self) -> bool:
         """May it write? Asked anew each time: `syncd enable` answers while the daemon runs."""
-        return self._yes or self._config.enabled or self._ledger.mark(ENABLED) == "yes"
+        return self._config.enabled or self._ledger.mark(ENABLED) == "yes"
 
     def run(self) -> None:
         """Until TERM or INT."""

@@ -7,8 +7,7 @@
     │   └── NotPrivate      a file or folder of syncd's own is open to, or owned by, somebody else
     ├── LedgerFault         the ledger cannot be opened, read or written
     │   └── LedgerDamaged   ... because SQLite says that it is broken
-    ├── AlreadyRunning      another syncd serves this state folder
-    └── NoDaemon            a daemon is needed and none answers
+    └── AlreadyRunning      another syncd serves this state folder
 
 Each holds facts as fields; `str()` is one sentence without a full stop, `.hint` the next command.
 """
@@ -69,7 +68,3 @@ class LedgerDamaged(LedgerFault):
 
 class AlreadyRunning(SyncdError):
     """Another syncd serves this state folder."""
-
-
-class NoDaemon(SyncdError):
-    """A daemon is needed and none answers."""

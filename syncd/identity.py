@@ -121,7 +121,7 @@ class Denied:
 
 
 def gate(existing: Identity, incoming: Identity) -> Denied | None:
-    """May `incoming` be copied over `existing`? None is yes. DESIGN section 7.
+    """May `incoming` be copied over `existing`? None is yes. docs/rules.md, 6.
 
     Never on a positive mismatch, never with less evidence than is already there. Stricter than OpenClaw's own gate
     (facts: openclaw 6), which lets two users of one workspace pass.

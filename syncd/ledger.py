@@ -143,7 +143,7 @@ class Ledger:
         try:
             return {fingerprint: records.load_credential(body) for fingerprint, body in rows}
         except (KeyError, TypeError, ValueError) as error:
-            raise LedgerDamaged(self.path, "a credential in it cannot be read") from error
+            raise LedgerDamaged(self.path, "a credential in it cannot be read", "syncd run") from error
 
     def mark(self, name: str) -> str | None:
         """A lasting answer of the user's, such as `enabled`."""
@@ -188,7 +188,13 @@ class Ledger:
             self._connection.executemany("DELETE FROM fact WHERE seq = ?", [(seq,) for seq in seqs])
             self._connection.executemany("DELETE FROM vault WHERE fingerprint = ?", [(one,) for one in fingerprints])
         with _explained(self.path):
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        if busy:
+            raise LedgerFault(
+                self.path,
+                "another program is reading it, so what was deleted is still in its write-ahead log",
+                "end that program, then run the same command again",
+            )
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -207,7 +213,9 @@ class Ledger:
 def set_aside(state: Path, now: Callable[[str], str] = strftime) -> Path:
     """Move a damaged ledger, with its write-ahead log, out of the way; nothing of it is deleted. Where it went."""
     stamp = now("%Y%m%d-%H%M%S")
-    aside = state / f"{FILE}.damaged-{stamp}"
+    aside, number = state / f"{FILE}.damaged-{stamp}", 1
+    while any((state / f"{aside.name}{suffix}").exists() for suffix in ("", "-wal", "-shm")):  # twice in one second
+        aside, number = state / f"{FILE}.damaged-{stamp}-{number}", number + 1
     for suffix in ("", "-wal", "-shm"):
         part = state / f"{FILE}{suffix}"
         if part.exists():
@@ -216,15 +224,21 @@ def set_aside(state: Path, now: Callable[[str], str] = strftime) -> Path:
 
 
 def intact(state: Path) -> bool:
-    """Does SQLite find the ledger sound? True where there is none."""
+    """Does SQLite find the ledger sound, and can its credentials be read? True where there is none."""
     path = state / FILE
     if not path.exists():
         return True
     try:
         with closing(sqlite3.connect(path, timeout=PATIENCE)) as connection:
-            return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+            if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+                return False
+            for (body,) in connection.execute("SELECT body FROM vault"):
+                records.load_credential(body)
     except sqlite3.DatabaseError as error:
         return isinstance(error, sqlite3.OperationalError)
+    except (KeyError, TypeError, ValueError):
+        return False
+    return True
 
 
 @contextmanager

@@ -75,7 +75,7 @@ class Identity:
     def compare(self, other: Identity) -> Likeness:
         """Account ids decide, else e-mails; user ids and e-mails can only contradict equal account ids.
 
-        The members of one workspace share its account id (DESIGN section 7), so equal account ids with different
+        The members of one workspace share its account id (docs/rules.md, 6), so equal account ids with different
         users are two logins.
         """
         if self.account_id is not None and other.account_id is not None:
@@ -287,7 +287,10 @@ class Displaced:
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """A spend of syncd's own was answered: the parent is spent, the child is its successor."""
+    """A spend of syncd's own was answered: the parent is spent, the child is its successor.
+
+    Nothing in this version spends; the fold knows the fact already, so that a newer ledger can be read.
+    """
 
     parent: str
     child: Token

@@ -1,7 +1,7 @@
 """Pure: lineage and sightings to findings: how each slot stands to the login, and the write that would mend it.
 
 Hazard: a write over a token that was the only live one. So a write goes only forward in the lineage, only past the
-identity gate, never over a spend in flight, and it names the value that it expects to replace (DESIGN rules 4 to 8).
+identity gate, never over a spend in flight, and it names the value that it expects to replace (docs/rules.md, 4 to 8).
 
 `status` shows the findings, the turn applies their writes: one place decides both.
 """
@@ -9,7 +9,7 @@ identity gate, never over a spend in flight, and it names the value that it expe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from syncd.identity import gate
 from syncd.lineage import Account, Family, Lineage, Member, Place
@@ -156,6 +156,8 @@ class _Look:
     def finding(self) -> Finding:
         match self.sighting.content:
             case Unreadable(reason, hint):
+                if isinstance(self.usage, Ignored):
+                    return self._found(SlotState.IGNORED, f"{self.usage.reason}; and it cannot be read: {reason}")
                 return self._found(SlotState.UNREADABLE, reason, hint=hint)
             case Alien(reason):
                 return self._found(SlotState.FOREIGN, reason)
@@ -333,13 +335,4 @@ def _refusal(member: Member) -> str:
 
 
 def _without_write(finding: Finding, state: SlotState, reason: str | None) -> Finding:
-    return Finding(
-        finding.slot,
-        finding.role,
-        state,
-        finding.account,
-        finding.fingerprint,
-        finding.generation,
-        reason,
-        finding.hint,
-    )
+    return replace(finding, state=state, reason=reason, write=None)

@@ -156,7 +156,7 @@ async def _unread(reader: asyncio.StreamReader, reply: Mapping[str, object]) -> 
 
 
 def forbid_core_dumps() -> None:
-    """The memory of a process that has read a store holds tokens: no core file of it (DESIGN rule 11)."""
+    """The memory of a process that has read a store holds tokens: no core file of it (docs/rules.md, 11)."""
     try:
         import resource
     except ImportError:

@@ -19,7 +19,7 @@ from syncd.model import Role, SlotState, short
 from syncd.plan import Finding, standing_of
 from syncd.ports import Store
 
-# A fresh credential is published this long ahead of expiry (DESIGN section 5), seconds: from here on it is "expiring".
+# From this long before its expiry (seconds) a login is shown as "expiring".
 AHEAD = 900.0
 
 # What to do about a store that cannot be read, where nothing better is known.

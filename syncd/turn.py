@@ -35,7 +35,7 @@ from syncd.ports import Busy, Changed, Clock, Failed, LookBack, Replacement, Wri
 from syncd.retry import Attempt, after
 from syncd.shelf import Shelf
 
-# A pool of 1 to 4 was best in a trial, 8 was worse (DESIGN section 12).
+# A pool of 1 to 4 was best in a trial, 8 was worse.
 POOL = 4
 
 # Another syncd holds a lineage for one turn; this long is worth waiting for it (seconds).
@@ -44,7 +44,7 @@ LOCK_PATIENCE = 2.0
 # A write that met something newer is followed by another; more than this in one turn is a contest.
 ROUNDS = 3
 
-# A tool that writes in place has written into the replaced file by then (DESIGN rule 4), seconds.
+# A tool that writes in place has written into the replaced file by then (docs/rules.md, 4), seconds.
 LOOK_BACK_AFTER = 0.250
 
 
@@ -204,7 +204,7 @@ class Keeper:
         return events
 
     def _clean_vault(self) -> None:
-        """Only the newest credential of each family stays; a refused `reused` one stays too (DESIGN rule 12)."""
+        """Only the newest credential of each family stays; a refused `reused` one stays too (docs/rules.md, 12)."""
         members = self.lineage.graph.members
         gone = [name for name in self.vault if name in members and members[name].child is not None]
         if gone and self.ledger is not None:

@@ -23,7 +23,7 @@ def pytest_configure() -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A test that printed or logged a token has failed, whatever else it found (DESIGN rule 11)."""
+    """A test that printed or logged a token has failed, whatever else it found (docs/rules.md, 11)."""
     report = yield
     leaks = [str(leak) for name, text in report.sections for leak in _DETECTOR.leaks(name, text)]
     if leaks and report.passed:

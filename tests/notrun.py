@@ -17,7 +17,7 @@ def names(page: Path = PAGE) -> frozenset[str]:
 
 def not_run(name: str, why: str) -> None:
     """Print `NOT RUN`, and skip; fail where the page does not list `name`."""
-    print(f"NOT RUN: {name}: {why}")  # noqa: T201  DESIGN: a check that does not run prints this
+    print(f"NOT RUN: {name}: {why}")  # noqa: T201  a check that does not run prints this
     if name not in names():
         pytest.fail(f"NOT RUN: {name}: {why}; and docs/not-tested.md does not list `{name}`")
     pytest.skip(f"NOT RUN: {name}: {why}")

@@ -317,7 +317,7 @@ def test_two_accounts_in_one_store_are_two_logins(sandbox: Sandbox) -> None:
 def test_a_token_without_an_age_beside_another_of_its_account_is_a_dispute(
     sandbox: Sandbox, make: Callable[[str], str]
 ) -> None:
-    """Equal or missing `iat` with no edge: nothing of this account is written (DESIGN rule 5); others are."""
+    """Equal or missing `iat` with no edge: nothing of this account is written (docs/rules.md, 5); others are."""
     sandbox.codex_login(sandbox.login("two", age=60))
     bad = sandbox.agent("bad", sandbox.login("bad"), access=make(sandbox.account))
     other = f"{sandbox.account}-other"

@@ -1,4 +1,4 @@
-"""`syncd role` and `syncd forget`: what syncd does for a store, and how to leave (DESIGN rule 13)."""
+"""`syncd role` and `syncd forget`: what syncd does for a store, and how to leave (docs/rules.md, 13)."""
 
 from __future__ import annotations
 
@@ -190,8 +190,8 @@ $ syncd forget --all x@example.invalid
 ! syncd: hint: syncd status
 [64]
 $ syncd forget nobody@example.invalid
-! syncd: error: "nobody@example.invalid" fits 0 accounts
-! syncd: hint: type the e-mail or the account id in full
+! syncd: error: no account is called "nobody@example.invalid"
+! syncd: hint: type the head's eight digits, from: syncd status
 [64]
 """)
         with sandbox.daemon():

@@ -254,7 +254,7 @@ class TestFaultOfItsOwn:
         assert self.said(capsys) == (
             70,
             "syncd: error: a fault of syncd's own: ZeroDivisionError: by nothing\n"
-            "syncd: hint: syncd -v, and report it\n",
+            "syncd: hint: run it again as: syncd -v COMMAND, and report what it says\n",
         )
 
 

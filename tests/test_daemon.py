@@ -147,7 +147,7 @@ class TestConfiguration:
 
 class TestItsOwnDisk:
     def test_a_full_disk_stops_the_writing_is_said_once_and_heals(self, sandbox: Sandbox) -> None:
-        """Nothing is written to a store that was not recorded first (DESIGN rule 1).
+        """Nothing is written to a store that was not recorded first (docs/rules.md, 1).
 
         The disk is full for this one process: no file of it may grow, as root too.
         """
@@ -342,8 +342,10 @@ def test_the_words_of_the_log(sandbox: Sandbox) -> None:
         daemon.until_said("mirrored bafec6d1 to 3 stores")
         rotate(sandbox, "three", 5)
         daemon.until_said("mirrored 4a87477e to 3 stores")
-    lines = [line.split(" ", 1)[1] for line in daemon.said.splitlines()]
-    assert lines == [
+    first, *lines, last = daemon.said.splitlines()
+    assert first == "syncd keeps the stores current; how they stand: syncd status; end it with Ctrl-C"
+    assert last == "syncd has ended; nothing is watched now"
+    assert [line.split(" ", 1)[1] for line in lines] == [
         "INFO    first seen bafec6d1 at codex:~/.codex/auth.json#chatgpt",
         "INFO    first seen 10fee690 at openclaw:~/.openclaw/agents/echo/agent/auth-profiles.json#openai:default",
         "INFO    mirrored bafec6d1 to 3 stores",

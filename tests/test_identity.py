@@ -19,7 +19,6 @@ from syncd.identity import AUTH, MAX_JWT, MAX_TIME, PROFILE, claims_of, credenti
 from syncd.model import NOBODY, Credential, Holds, Identity, Likeness, Secret, Sighting, Slot, short
 from tests import fake
 
-
 # A machine that is busy with something else is not a failure: no deadline.
 ANY = settings(deadline=None)
 
@@ -166,7 +165,7 @@ SIDES = [Identity(*three) for three in itertools.product([None, "x", "y"], repea
 
 
 def likeness(one: Identity, other: Identity) -> Likeness:
-    """DESIGN section 7, written independently: as a table over what each pair of fields says."""
+    """Rule 6, written independently: as a table over what each pair of fields says."""
 
     def says(mine: str | None, theirs: str | None) -> str:
         return "?" if mine is None or theirs is None else "=" if mine == theirs else "!"

@@ -1,4 +1,4 @@
-"""Who descends from whom: each rule of DESIGN 4, 5, 7 and 8 as a short story, then what holds of every story."""
+"""Who descends from whom: rules 4, 5, 7 and 8 of docs/rules.md as a short story, then what holds of every story."""
 
 from __future__ import annotations
 

@@ -89,11 +89,15 @@ def main(argv: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = exits.DONE
     except Exception as error:
-        say.fail(f"a fault of syncd's own: {type(error).__name__}: {error}", "syncd -v, and report it")
+        say.fail(
+            f"a fault of syncd's own: {type(error).__name__}: {error}",
+            "run it again as: syncd -v COMMAND, and report what it says",
+        )
         logging.getLogger("syncd").debug("traceback", exc_info=True)
         code = exits.FAULT
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _lowered(sentence: str) -> str:
-    return (sentence[:1].lower() + sentence[1:]).rstrip(".")
+    words = " ".join(sentence.split())
+    return (words[:1].lower() + words[1:]).rstrip(".")

@@ -1,22 +1,20 @@
-"""Exit codes, in one table (DESIGN section 8): 0 to 2 tell of the login's health, so faults start at 64 (sysexits)."""
+"""Exit codes, in one table: 0 to 2 tell of the login's health, so faults start at 64 (sysexits)."""
 
 from __future__ import annotations
 
 from syncd import errors
 
-DONE, SICK, SOON = 0, 1, 2
-USAGE, DATA, NO_DAEMON, FAULT, CANNOT_CREATE, IO, TRY_AGAIN, PERMISSION, CONFIG, INTERRUPTED = (
-    64,
-    65,
-    69,
-    70,
-    73,
-    74,
-    75,
-    77,
-    78,
-    130,
-)
+DONE = 0
+SICK = 1  # a sign-in is needed, or something is wrong
+SOON = 2  # expiring, or a store is behind
+USAGE = 64
+DATA = 65
+FAULT = 70  # syncd's own
+IO = 74
+TRY_AGAIN = 75
+PERMISSION = 77
+CONFIG = 78
+INTERRUPTED = 130
 
 # The first that fits counts: leaves of the tree before their parents.
 _CODES: tuple[tuple[type[errors.SyncdError], int], ...] = (
@@ -27,7 +25,6 @@ _CODES: tuple[tuple[type[errors.SyncdError], int], ...] = (
     (errors.LedgerDamaged, DATA),
     (errors.LedgerFault, IO),
     (errors.AlreadyRunning, TRY_AGAIN),
-    (errors.NoDaemon, NO_DAEMON),
 )
 
 

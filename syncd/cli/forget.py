@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import click
 
 from syncd.cli import say
@@ -37,13 +35,13 @@ def _forget(chosen: Setup, typed: str | None) -> None:
     keeper = chosen.onlooker()
     accounts = [one for one in keeper.lineage.graph.accounts.values() if typed is None or _fits(typed, one, keeper)]
     if typed is not None and len(accounts) != 1:
-        raise UsageFault(f'"{typed}" fits {len(accounts)} accounts', "type the e-mail or the account id in full")
+        found = f'"{typed}" fits {len(accounts)} accounts' if accounts else f'no account is called "{typed}"'
+        raise UsageFault(found, "type the head's eight digits, from: syncd status")
     for account in accounts:
         _refuse_orphans(keeper, account)
     if typed is None:
         for part in chosen.places.state.glob(f"{FILE}*"):
             part.unlink()
-        shutil.rmtree(chosen.places.state / "spend", ignore_errors=True)
         say.talk(f"syncd keeps nothing in {chosen.places.state} any more")
         return
     _delete(chosen, keeper, accounts[0])
@@ -63,7 +61,7 @@ def _fits(typed: str, account: Account, keeper: Keeper) -> bool:
 
 
 def _refuse_orphans(keeper: Keeper, account: Account) -> None:
-    """A follower whose refresh token only syncd still holds must get it back first (DESIGN rule 13)."""
+    """A follower whose refresh token only syncd still holds must get it back first (docs/rules.md, 13)."""
     places = list(keeper.lineage.places_of(account))
     followers = [one for one in places if one.ours_access_only and isinstance(one.content, Holds)]
     whole = [one for one in places if isinstance(one.content, Holds) and one.content.token.fingerprint]

@@ -39,26 +39,33 @@ def command(ctx: click.Context, once: bool, dry_run: bool, yes: bool) -> int:
         _preview(chosen)
         return 0
     with _alone(chosen, once=once):
+        answer: bool | None = True if yes else None
+        settled = yes or chosen.config.enabled
         fresh = not (chosen.places.state / FILE).exists()
-        if fresh:
-            yes = _asked(ctx, chosen, yes=yes)
+        if fresh and not settled:
+            answer = _asked(ctx, chosen)
         ledger, aside = chosen.ledger()
         try:
+            if not (fresh or settled) and ledger.mark(ENABLED) is None:  # it was never answered
+                answer = _asked(ctx, chosen)
             if aside is not None:
                 say.warn(f"the ledger was damaged; it was moved to {aside}, and is rebuilt from the stores")
-            if yes:
-                ledger.set_mark(ENABLED, "yes")
-            return _once(chosen, ledger) if once else _watch(chosen, ledger, yes=yes)
+            if answer is not None:
+                ledger.set_mark(ENABLED, "yes" if answer else "no")
+            return _once(chosen, ledger) if once else _watch(chosen, ledger)
         finally:
             ledger.close()
 
 
-def _watch(chosen: Setup, ledger: Ledger, *, yes: bool) -> int:
+def _watch(chosen: Setup, ledger: Ledger) -> int:
     keeper = chosen.keeper(ledger)
-    daemon = Daemon(keeper, ledger, chosen.config, reload=chosen.reload, socket=chosen.places.socket, yes=yes)
-    if not daemon.active:
+    daemon = Daemon(keeper, ledger, chosen.config, reload=chosen.reload, socket=chosen.places.socket)
+    if daemon.active:
+        say.talk("syncd keeps the stores current; how they stand: syncd status; end it with Ctrl-C")
+    else:
         say.talk("syncd only looks and writes nothing until it may: syncd enable")
     daemon.run()
+    say.talk("syncd has ended; nothing is watched now")
     return 0
 
 
@@ -103,21 +110,19 @@ def _show_writes(keeper: Keeper) -> None:
         say.result("nothing to write")
 
 
-def _asked(ctx: click.Context, chosen: Setup, *, yes: bool) -> bool:
-    """The first time: show the stores and the writes, and ask; without a terminal, look only."""
-    if yes or chosen.config.enabled:
-        return yes
+def _asked(ctx: click.Context, chosen: Setup) -> bool | None:
+    """Show the stores and the writes, and ask whether to write; None where nobody, or nothing, is there to ask."""
     found = _preview(chosen)
     sys.stdout.flush()  # before the question; and a log must not wait for it until the end
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return False
+        return None
     if not found:
         if click.confirm("watch the demo instead?", default=True, err=True):
             from syncd.cli import demo  # loaded only where it is wanted
 
             ctx.exit(ctx.invoke(demo.command))
         say.talk("syncd waits for a login to appear; end it with Ctrl-C")
-        return False
+        return None
     say.talk(f"syncd keeps its own copy of the newest credential in {chosen.places.state}, for you alone (0600)")
     return click.confirm("keep these stores current from now on?", default=False, err=True)
 

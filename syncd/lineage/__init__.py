@@ -2,7 +2,7 @@
 
 The hard problem: nobody tells syncd what a client did. It sees that a slot held X and now holds Y, and must decide
 whether Y is X's successor, another sign-in, or an old copy that a backup put back. A wrong "successor" overwrites the
-only live token. So an edge needs evidence (DESIGN rule 5):
+only live token. So an edge needs evidence (docs/rules.md, 5):
 
 - *proven*: an answer of syncd's own, or an OpenClaw fence of X that settled to Y in that slot;
 - *inferred*: a slot held X and now holds a never-seen Y whose access token was issued strictly later.

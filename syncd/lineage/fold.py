@@ -54,7 +54,7 @@ class Event:
 class Place:
     """What is known of a slot: its content, the token in it and since when, and whether syncd wrote it.
 
-    `ours` is the token that syncd wrote there last, and `ours_access_only` whether it left the refresh token out.
+    `ours` is the token that syncd wrote there last, and `ours_access_only` whether syncd took the refresh token away.
     `displaced` is what the slot's own program put there in the moment of that write, so that it is gone from there.
     `undone` are the times at which another program put an older token over it.
     """
@@ -225,7 +225,8 @@ class Lineage:
         replaced = self.member_in(before)
         place = self._place(at, slot, content, etag, member)
         place.ours = member.fingerprint
-        place.ours_access_only = content.token.fingerprint is None
+        taken = before is None or before.ours_access_only or not _is_access_only(before.content)
+        place.ours_access_only = taken and _is_access_only(content)
         place.displaced = before.displaced if before else None
         other = replaced.fingerprint if replaced else None
         return [Event(at, Happening.MIRRORED, slot, member.fingerprint, other)]
@@ -241,7 +242,9 @@ class Lineage:
         elif member is not None and not self.graph.knows_access(token) and self.graph.renew(member, token):
             events = [Event(at, Happening.RENEWED, slot, member.fingerprint)]
         if member is not None and (place := self.places.get(slot)) is not None:
-            place.displaced = member.fingerprint
+            known = self.graph.members.get(place.displaced or "")
+            if known is None or self.graph.newer(member, known):
+                place.displaced = member.fingerprint
         return events
 
     def _rotated(self, at: float, parent: str, child: Token) -> list[Event]:
@@ -274,8 +277,13 @@ class Lineage:
             if isinstance(content, Holds) and content.digests:
                 self._by_digest[content.digests[0]] = member.fingerprint
         if (old := self.places.get(slot)) is not None:
-            place.ours, place.ours_access_only, place.undone = old.ours, old.ours_access_only, old.undone
+            place.ours, place.undone = old.ours, old.undone
+            place.ours_access_only = old.ours_access_only and _is_access_only(content)
             if old.fingerprint == place.fingerprint:
                 place.since = old.since
         self.places[slot] = place
         return place
+
+
+def _is_access_only(content: Holds | Fenced | Vacant) -> bool:
+    return isinstance(content, Holds) and content.token.fingerprint is None

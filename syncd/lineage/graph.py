@@ -145,7 +145,7 @@ class Graph:
         return self.newest(self.live_tips(family))
 
     def separate(self, one: Family, other: Family) -> bool:
-        """Are both proven to be sign-ins that live side by side (DESIGN section 5, `unify`)?"""
+        """Are both proven to be sign-ins that live side by side (`[account] unify`)?"""
         if other.id in one.apart:
             return True
         if other.id in one.related:

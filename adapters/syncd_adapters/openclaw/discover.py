@@ -67,11 +67,14 @@ def _candidate(agent: Agent, path: Path) -> Candidate | None:
         link = path.lstat()
         if not stat.S_ISLNK(link.st_mode):
             return Candidate(agent, path, (link.st_dev, link.st_ino) if link.st_ino else path)
-        file = path.stat()
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     except OSError:
-        # Forbidden, or a link to itself: a store that cannot be read is told of, not passed over.
+        return Candidate(agent, path, path)
+    try:
+        file = path.stat()
+    except OSError:
+        # Forbidden, dangling, or a link to itself: a store that cannot be read is told of, not passed over.
         return Candidate(agent, path, path)
     return Candidate(agent, path, (file.st_dev, file.st_ino) if file.st_ino else path, Path(os.path.realpath(path)))
 
