@@ -276,9 +276,12 @@ class _Look:
     def _fenced(self, fence: Fenced) -> Finding:
         """Over a pending fence only what is known to be newer; over a failed one also the token that it threw away."""
         member, account = self.lineage.member_in(self.place), self.account
-        head = self._standing(account).head if account else None
-        if member is None or head is None:
+        best = self._standing(account).head if account else None
+        if member is None or best is None:
             return self._busy(fence, "its token is not known here")
+        head = self._target(member, best)
+        if isinstance(head, str):
+            return self._busy(fence, head)
         if member is not head and self.lineage.graph.newer(head, member):
             return self._forward(head, fence.identity)
         if not fence.failed:

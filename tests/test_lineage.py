@@ -483,7 +483,9 @@ class TestRecords:
     def test_a_kind_of_a_newer_version_is_kept_and_not_understood(self, story: Story) -> None:
         before = list(story.lineage.graph.members)
         assert records.load("invented", 1, "{}") == Unknown("invented")
-        assert records.load("sighting", 2, "{}") == Unknown("sighting")
+        known = records.dump(Refused("X", "expired"))
+        assert records.load("refused", records.VERSION, known) == Refused("X", "expired")
+        assert records.load("refused", records.VERSION + 1, known) == Unknown("refused")
         assert story.fact(Unknown("invented")) == []
         assert list(story.lineage.graph.members) == before
 

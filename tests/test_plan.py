@@ -288,6 +288,31 @@ class TestFences:
         board.shows(A, fence("X", failed=True))
         assert stands(board.finding(A)) == (SlotState.BUSY, None)
 
+    @pytest.mark.parametrize(("failed", "expected"), [(False, (SlotState.BUSY, None)), (True, (SlotState.BEHIND, "X"))])
+    def test_the_fence_of_a_sign_in_that_lives_apart_is_its_own(
+        self, failed: bool, expected: tuple[SlotState, str | None]
+    ) -> None:
+        """A later sign-in beside it is no reason to lose what its tool is just being answered."""
+        board = Board()
+        board.shows(A, token("X", 10, session="one", exp=TOMORROW))
+        board.shows(B, token("S", 20, session="two", exp=TOMORROW))
+        board.shows(A, fence("X", failed=failed))
+        assert stands(board.finding(A)) == expected
+
+    def test_a_later_sign_in_that_it_follows_goes_over_a_pending_fence(self) -> None:
+        board = Board()
+        board.shows(A, token("X", 10))
+        board.shows(B, token("S", 20))
+        board.shows(A, fence("X"))
+        assert stands(board.finding(A)) == (SlotState.BEHIND, "S")
+
+    def test_what_cannot_be_put_in_order_does_not(self) -> None:
+        board = Board(unify=Unify.ACCOUNT)
+        board.shows(A, token("X", 10, session="one"))
+        board.shows(B, token("S", 10, session="two"))
+        board.shows(B, fence("S", B))
+        assert stands(board.finding(B)) == (SlotState.BUSY, None)
+
     def test_a_failed_fence_of_an_older_token_gets_the_newest(self, board: Board) -> None:
         board.shows(B, fence("X", B, failed=True))
         board.now = TOMORROW
@@ -400,6 +425,17 @@ class TestFamilies:
         assert stands(board.finding(A)) == (SlotState.CURRENT, None)
         assert stands(board.finding(B)) == (SlotState.SEPARATE, None)
 
+    def test_to_bring_them_together_they_must_be_in_order(self) -> None:
+        board = Board(unify=Unify.ACCOUNT)
+        board.shows(A, token("X", 10, session="one"))
+        board.shows(B, token("S", 10, session="two"))
+        assert stands(board.finding(A)) == (SlotState.CURRENT, None)
+        found = board.finding(B)
+        assert (found.state, found.write) == (SlotState.CONTESTED, None)
+        assert found.reason == (
+            "it cannot be put in order with the newest login: their issue times are equal or missing"
+        )
+
     def test_the_slots_of_a_separate_family_follow_its_own_head(self) -> None:
         board = Board()
         board.shows(A, token("X", 10, session="one"))
@@ -492,7 +528,10 @@ class TestEverySurvey:
             elif held is not head:
                 assert not graph.descends(held, head)
                 assert graph.newer(head, held) is True or not held.live
-                if scene.policy.unify is Unify.LINEAGE and graph.live_tips(graph.family_of(held)):
+                stays = scene.policy.unify is Unify.LINEAGE or (
+                    scene.policy.unify is Unify.AUTO and graph.separate(graph.family_of(held), graph.family_of(head))
+                )
+                if stays and graph.live_tips(graph.family_of(held)):
                     assert head.family in (held.family, *self._displaced_family(scene, found.slot))
 
     @staticmethod

@@ -18,7 +18,7 @@ from syncd.model import Fact, Role, SlotState, Unify
 from syncd.plan import Policy
 from syncd.ports import Busy, Changed, Failed
 from syncd.turn import Keeper
-from tests.fake_stores import FakeAdapter, FakeStore, shelf_of
+from tests.fake_stores import FakeAdapter, FakeStore, credential_for, shelf_of
 from tests.world_model import Authority, Fence, Fencing, InPlace, Login, Renaming
 
 
@@ -338,6 +338,25 @@ class TestOutcomes:
             "not written: the disk is read-only",
             "mount",
         )
+
+    @pytest.mark.parametrize("kept", ["nothing", "an older access token"])
+    def test_what_syncd_holds_no_copy_of_is_not_written(self, house: House, kept: str) -> None:
+        """The store that held the newest login is gone, and so is its row in the vault."""
+        store, keeper = self._behind(house)
+        newest = house.authority.newest(0)
+        renewed = house.authority.renew(newest.refresh or "")
+        house.adapter.stores[0].put(renewed)
+        keeper.turn(write=False)
+        house.adapter.hidden = {"a"}
+        keeper.shelf.discover()
+        keeper.vault.clear()
+        if kept == "an older access token":
+            keeper.vault[credential_for(newest).token.fingerprint or ""] = credential_for(newest)
+
+        report = keeper.turn()
+
+        assert (store.row(), store.writes) == (house.first, 0)
+        assert report.failed == [(store.slot(), Failed("syncd holds no copy of the newest credential", "syncd status"))]
 
     @pytest.mark.parametrize("how", ["deleted", "not found any more", "unreadable"])
     def test_a_store_that_went_away_is_not_tried_again(self, house: House, how: str) -> None:

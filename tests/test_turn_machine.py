@@ -4,9 +4,10 @@ Hypothesis makes up lives: clients that refresh, sign in, sign out and die, back
 syncd killed at any moment, two syncd at once. After each step what really happened (world_model) is held against what
 syncd wrote and what it keeps.
 
-Not made up here: a crash between a store's write and its record, followed by a client's rotation before syncd looks
-again, may look like two sign-ins where no session claim tells (`unrecorded`); tokens copied from store to store behind
-syncd's back likewise. Both are played with session claims only.
+Where no session claim tells one sign-in from two, some lives of one look like two, which are then left apart
+(`forked`): a crash between a store's write and its record, then a client's rotation before syncd looks again; an old
+Codex that saves what it has in flight over a backup that came back meanwhile. Tokens that are copied from store to
+store behind syncd's back are played with session claims only.
 """
 
 from __future__ import annotations
@@ -91,7 +92,8 @@ class Life(RuleBasedStateMachine):
         self.seen: set[Login] = set()
         self.shown: set[tuple[Place, str]] = set()
         self.put_last: dict[Place, Login] = {}
-        self.unrecorded = False
+        self.met: dict[Place, set[int]] = {place: set() for place in PLACES}
+        self.forked = False
         self.keepers: list[Keeper] = []
 
     def teardown(self) -> None:
@@ -148,6 +150,7 @@ class Life(RuleBasedStateMachine):
     @rule(place=places, which=st.integers(0, 30))
     def backup_is_restored(self, place: Place, which: int) -> None:
         if snapshots := self.history[place]:
+            self.forked |= place in self.clients and not self.clients[place].idle
             self._put(place, snapshots[which % len(snapshots)])
 
     @precondition(lambda self: self.authority.sessions)
@@ -298,7 +301,7 @@ class Life(RuleBasedStateMachine):
         if isinstance(row, Fence) and not (row.failed and (place, login.refresh) in self.shown):
             return  # an orphan of a killed client; or a failed one that names a token never seen there
         family = self.authority.family(login)
-        if not self._is_told_apart(family) or (family.session is None and self.unrecorded):
+        if not self._is_told_apart(family) or (family.session is None and self.forked):
             return
         newest = max((one for one in self.seen if self.authority.family(one) is family), key=self.authority.issued)
         assert row == (Login(newest.access, None) if role is Role.FOLLOWER else newest), f"{place} was left behind"
@@ -320,6 +323,17 @@ class Life(RuleBasedStateMachine):
             if isinstance(mark.compared, Fence) and not mark.compared.failed:
                 assert mark.put.refresh != held.refresh, "a pending fence of the newest login was written over"
 
+    def _never_across(self) -> None:
+        """Two sign-ins that session claims tell apart, and that no slot was seen to change between, are left apart."""
+        for mark in [mark for store in self.stores.values() for mark in store.marks if self.authority.sessions]:
+            held, put = self._sign_in(mark.compared), self._sign_in(mark.put)
+            assert held == put or any({held, put} <= met for met in self.met.values()), "a healthy sign-in was replaced"
+
+    def _sign_in(self, row: Row) -> int:
+        login = row.login if isinstance(row, Fence) else row
+        assert isinstance(login, Login)
+        return self.authority.families.index(self.authority.family(login))
+
     # -- how it is done -----------------------------------------------------------------------------------------------
 
     def _turn(self, keeper: Keeper, due: frozenset[str] | None = None, *, write: bool = True) -> None:
@@ -334,11 +348,12 @@ class Life(RuleBasedStateMachine):
             act()
             finished = True
         except (Crash, LedgerFault):
-            self.unrecorded |= any(store.marks for store in self.stores.values())
+            self.forked |= any(store.marks for store in self.stores.values())
         else:
             self._memory_is_the_record(keeper)
         self._notice(finished)
         self._never_backwards()
+        self._never_across()
         for store in self.stores.values():
             store.shown, store.marks, store.hooks = [], [], {}
         self._remember()
@@ -349,6 +364,8 @@ class Life(RuleBasedStateMachine):
         for name, store in self.stores.items():
             written = {(one.name, one.put) for one in store.marks}
             for slot, row in store.shown:
+                if isinstance(row, Login | Fence):
+                    self.met[name, slot].add(self._sign_in(row))
                 if not isinstance(row, Login):
                     continue
                 if finished and (slot, row) not in written:
