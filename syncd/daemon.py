@@ -104,10 +104,18 @@ class Daemon:
         elif due.stores or self._is_retry_due(now):
             self._guarded(due.stores)
         if any(one.at <= now for one in self._keeper.glances):
-            self._say(self._keeper.look_back())
+            self._look_back()
         for question in due.questions:
             if question.set_running_or_notify_cancel():
                 question.set_result(self.status())
+
+    def _look_back(self) -> None:
+        """What it could not record is owed, and told with the next turn."""
+        try:
+            self._say(self._keeper.look_back())
+        except SyncdError as fault:
+            self._tick_at = time.monotonic() + LEDGER_PAUSE
+            self._say_once("fault", str(fault), "this turn was not finished: %s")
 
     def _read_config(self) -> None:
         """Take up a changed configuration; one that became invalid changes nothing, and is said once."""

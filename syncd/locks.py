@@ -30,7 +30,7 @@ class LineageBusy(Exception):
 
 def lineage_path(provider: str, name: str) -> Path:
     """Where the lock of a lineage lies: the same for every syncd of this user."""
-    digest = hashlib.sha256(f"{provider}\0{name}".encode()).hexdigest()[:32]
+    digest = hashlib.sha256(f"{provider}\0{name}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
     return _folder() / f"lineage-{digest}.lock"
 
 

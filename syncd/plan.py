@@ -310,6 +310,8 @@ class _Look:
             return None
         pause = min(CONTEST_PAUSE * 2 ** (len(undone) - CONTEST_AFTER), CONTEST_PAUSE_MAX)
         left = undone[-1] + pause - self.now
+        if left > pause:
+            return None  # the clock was set back: a time in the future tells nothing
         return f"next try in {left:.0f} s" if left > 0 else None
 
     def _found(

@@ -8,11 +8,12 @@ write, and whatever the write turned out to displace is recorded as evidence and
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
+from syncd.errors import LedgerFault
 from syncd.ledger import Change, Ledger
 from syncd.lineage import Account, Event, Lineage, fresher
 from syncd.locks import LineageBusy, lineage_lock
@@ -74,7 +75,8 @@ class Keeper:
     """What a turn works on. Not thread-safe: one turn at a time.
 
     `ledger`: None where syncd only looks (a dry run, `status` without a daemon): facts are folded, not recorded, and
-    nothing is written. `wall` and `ticks` are seconds, since the epoch and monotonic.
+    nothing is written. `owed`: what a ledger that failed has still to be told, because no store will show it again.
+    `wall` and `ticks` are seconds, since the epoch and monotonic.
     """
 
     shelf: Shelf
@@ -86,6 +88,7 @@ class Keeper:
     ticks: Clock = time.monotonic
     attempts: dict[Slot, Attempt] = field(default_factory=dict)
     glances: list[Glance] = field(default_factory=list)
+    owed: tuple[Sequence[FactBody], Sequence[Credential]] = ((), ())
     last_seq: int = 0
 
     def load(self, ledger: Ledger) -> list[Event]:
@@ -96,7 +99,7 @@ class Keeper:
     def turn(self, due: Collection[str] | None = None, *, write: bool = True) -> Report:
         """One pass over the stores `due` (None: all of them), and over the accounts of whatever changed in them."""
         report = Report()
-        touched = self._catch_up()
+        touched = [*self._catch_up(), *self._pay(report)]
         sightings = self.shelf.read(self.shelf.stores if due is None else due)
         touched += self._observe(sightings, report)
         if write:
@@ -106,12 +109,13 @@ class Keeper:
     def look_back(self) -> Report:
         """Read the replaced files whose time has come once more; what was written into them since is evidence."""
         report, now = Report(), self.ticks()
-        ripe = [one for one in self.glances if one.at <= now]
-        self.glances = [one for one in self.glances if one.at > now]
-        for one in ripe:
+        slots = self._pay(report)
+        for one in [one for one in self.glances if one.at <= now]:
+            self.glances.remove(one)
+            slots.append(one.slot)
             self._record(*_displaced(one.look(last=True), one.previous), report)
         if report.events:
-            self._mend_all([one.slot for one in ripe], report)
+            self._mend_all(slots, report)
         return report
 
     def rest(self) -> None:
@@ -182,19 +186,38 @@ class Keeper:
 
     def _record(self, bodies: Collection[FactBody], found: Collection[Credential], report: Report) -> None:
         """Durable first, then folded: a ledger that cannot be written teaches nothing and writes nothing."""
+        bodies, found = [*self.owed[0], *bodies], [*self.owed[1], *found]
         facts: list[Fact] | None = None
         while facts is None:
             credentials = self._worth_keeping(found)
             change = Change(tuple(bodies), tuple(credentials.values()))
             if not change:
                 return
-            now = self.wall()
-            if self.ledger is None:
-                facts = [Fact(0, now, body) for body in bodies]
-            elif (facts := self.ledger.record(change, now, self.last_seq)) is None:
-                self._catch_up()  # another syncd was faster: the same facts in the same order, or two memories part
+            try:
+                facts = self._record_once(change)
+            except LedgerFault:
+                self.owed = _not_to_be_seen_again(bodies, found)
+                raise
+        self.owed = ((), ())
         self.vault |= credentials
         report.events += self._fold(facts)
+
+    def _record_once(self, change: Change) -> list[Fact] | None:
+        """None where another syncd was faster: the same facts in the same order, or two memories part."""
+        now = self.wall()
+        if self.ledger is None:
+            return [Fact(0, now, body) for body in change.facts]
+        facts = self.ledger.record(change, now, self.last_seq)
+        if facts is None:
+            self._catch_up()
+        return facts
+
+    def _pay(self, report: Report) -> list[Slot]:
+        """Tell the ledger what it is owed; the slots that it is about."""
+        slots = [one.slot for one in self.owed[0] if isinstance(one, Wrote | Displaced)]
+        if slots:
+            self._record((), (), report)
+        return slots
 
     def _fold(self, facts: Iterable[Fact]) -> list[Event]:
         events = []
@@ -349,3 +372,12 @@ def _displaced(under: Iterable[Sighting], previous: str | None) -> tuple[list[Fa
     held = [(one, one.content) for one in under if isinstance(one.content, Holds)]
     facts: list[FactBody] = [Displaced(one.slot, content, previous) for one, content in held]
     return facts, [one.credential for one, _ in held if one.credential is not None and one.credential.refresh]
+
+
+def _not_to_be_seen_again(
+    bodies: Iterable[FactBody], found: Iterable[Credential]
+) -> tuple[Sequence[FactBody], Sequence[Credential]]:
+    """Of what could not be recorded: syncd's own writes, and what they displaced. All else lies in a store."""
+    facts = [one for one in bodies if isinstance(one, Wrote | Displaced)]
+    displaced = {one.content.token.fingerprint for one in facts if isinstance(one, Displaced)}
+    return facts, [one for one in found if one.token.fingerprint in displaced]

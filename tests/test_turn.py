@@ -242,6 +242,49 @@ class TestRecordBeforeWrite:
 
         assert (b.row(), c.row()) == (second, third)
 
+    def test_what_no_store_shows_again_is_remembered_until_the_ledger_takes_it(self, house: House) -> None:
+        """The disk is full just when a write turned out to have displaced a sign-in that nobody else knows."""
+        a, codex = house.store("a"), house.store("codex", locked=False)
+        keeper = house.syncd()
+        keeper.turn()
+        one, other = house.authority.sign_in(0), house.authority.sign_in(0)
+        a.put(one)
+
+        def sign_in_while_the_disk_fills() -> None:
+            codex.disk.file.rows.update(main=other)
+            full_disk(keeper).full = True
+
+        codex.hooks["swap"] = sign_in_while_the_disk_fills
+        with pytest.raises(LedgerFault):
+            keeper.turn()
+        keeper.glances.clear()  # the file itself is not read again
+        with pytest.raises(LedgerFault):
+            keeper.turn()
+
+        full_disk(keeper).full = False
+        report = keeper.turn(set())
+        assert [a.row(), codex.row()] == [one, other]
+        assert Happening.MIRRORED in {event.happening for event in report.events}
+        assert keeper.owed == ((), ())
+
+    def test_a_write_that_could_not_be_recorded_is_known_as_ours_all_the_same(self, house: House) -> None:
+        """Else what its tool makes of it would look like another sign-in."""
+        a, b, c = house.store("a"), house.store("b"), house.store("c")
+        keeper = house.syncd()
+        keeper.turn()
+        second = house.spend(house.first)
+        a.put(second)
+        b.hooks["before"] = lambda: setattr(full_disk(keeper), "full", True)
+        with pytest.raises(LedgerFault):
+            keeper.turn()
+        assert b.row() == second
+        newest = house.spend(second)
+        b.put(newest)
+
+        full_disk(keeper).full = False
+        keeper.turn()
+        assert [a.row(), b.row(), c.row()] == [newest] * 3
+
     def test_without_a_ledger_syncd_only_looks(self, house: House) -> None:
         a, b = house.store("a"), house.store("b")
         keeper = house.onlooker()
