@@ -164,6 +164,9 @@ class Lineage:
     def _note_undone(self, at: float, before: Place | None, event: Event) -> None:
         """Another program put an older token over the one that syncd wrote."""
         older = event.happening in (Happening.ROLLED_BACK, Happening.OLD_COPY)
+        now, then = (self.graph.members.get(name or "") for name in (event.fingerprint, event.other))
+        if now is None or then is None or self.graph.account_of(now) is not self.graph.account_of(then):
+            return  # a switcher of accounts is no contest
         if before is not None and older and before.ours == event.other:
             before.undone = [*before.undone, at][-UNDONE_KEPT:]
 
